@@ -1,0 +1,123 @@
+"""The same from Python: `edgerig.benchmark` and `edgerig.load_run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from edgerig import toml
+from harness import collect, config, places, plan, progress, state, workflow
+from harness.config import RunTable
+from harness.progress import Progress
+from reports import text
+from reports.records import Run
+
+Paths = str | Path | Sequence[str | Path]
+
+
+class BenchmarkRun:
+    """What a run learned; in a notebook it shows itself as a table.
+
+    Attributes:
+        record: everything, as typed records (`reports.records.Run`).
+        folder: where report.html and the other files are.
+    """
+
+    def __init__(self, record: Run, folder: Path) -> None:
+        self.record = record
+        self.folder = folder
+        self._cells, self._results = text.to_frames(record)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """A row a cell, as in cells.csv."""
+        return self._cells
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """A row a figure, as in results.csv."""
+        return self._results
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        return f"<run {self.record.id}: {len(self.record.cells)} cells, {self.record.headline}>"
+
+    def _repr_html_(self) -> str:
+        return text.notebook(self.record)
+
+
+def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
+    variants: Paths = (),
+    *,
+    faces: str | Path | None = None,
+    targets: Sequence[str] = ("x86",),
+    runtimes: Sequence[str] = (),
+    threads: Sequence[int] = (1,),
+    setting: Literal["default", "quick", "full"] = "default",
+    sample: int | None = None,
+    seed: int = 0,
+    budget_s: float = 60.0,
+    out: str | Path = "runs",
+    show_progress: bool = False,
+    **more: Any,
+) -> BenchmarkRun:
+    """Measure variants on targets, as `edgerig run` does, and return what was learned.
+
+    Args:
+        variants: shipped names, manifests, models with a manifest beside them, folders; all shipped ones by default.
+        faces: folder or pack of faces; the shipped drawn faces by default.
+        targets: names of targets, of edgerig.toml or shipped.
+        runtimes: all that read a variant's format by default.
+        threads: thread counts.
+        setting: "quick" is a look, not a measurement; "full" takes 60 s a round.
+        sample: about so many faces for accuracy, stratified.
+        seed: of the order of rounds and of the sample.
+        budget_s: most seconds of rounds for a cell.
+        out: folder of runs; the run's own is made in it.
+        show_progress: bars on stderr.
+        more: other keys of [runs.NAME] in edgerig.toml.
+
+    Raises:
+        edgerig.errors.UserError: something that was asked for is not there or makes no sense.
+    """
+    asked = {
+        "variants": _words(variants),
+        "faces": str(faces) if faces is not None else None,
+        "targets": tuple(targets),
+        "runtimes": tuple(runtimes),
+        "threads": tuple(threads),
+        "setting": setting,
+        "sample": sample,
+        "seed": seed,
+        "budget_s": budget_s,
+        **more,
+    }
+    table = toml.validated(RunTable, asked, "edgerig.benchmark")
+    planned = plan.make(config.load(None), table, packs=places.packs(), argv=["edgerig.benchmark"])
+    teller: Progress = progress.shown_on(progress.on_stderr()) if show_progress else progress.Silent()
+    return BenchmarkRun(*workflow.start(planned, Path(out), teller))
+
+
+def _words(variants: Paths) -> tuple[str, ...]:
+    return (str(variants),) if isinstance(variants, str | Path) else tuple(str(entry) for entry in variants)
+
+
+def load_run(path: str | Path, runs: str | Path = "runs") -> BenchmarkRun:
+    """Return a run that was measured before.
+
+    Args:
+        path: its folder, its id, the beginning of its id, or "latest".
+        runs: the folder of runs, for ids.
+
+    Raises:
+        edgerig.errors.RunError: there is no such run, or it is damaged.
+    """
+    folder = workflow.find_run(Path(runs), str(path))
+    return BenchmarkRun(collect.collect(state.read(folder), folder), folder)

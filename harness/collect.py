@@ -1,0 +1,195 @@
+"""Collecting: from a run's journal, raw times and scores to its `Run` record. Measures nothing."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerig.errors import RunError
+from harness.agent.protocol import Identity
+from harness.plan import PlannedCell
+from harness.state import State
+from reports import collate, headline, records
+from reports.collate import Measured, Scores
+from reports.records import Accuracy, Cell, Fingerprint, Metric, Outcome, Round, Run
+from targets.profile import Target
+
+Scored = tuple[Accuracy, tuple[Metric, ...]]
+
+
+def collect(state: State, folder: Path) -> Run:
+    """Return what was learned so far; cells that are not yet measured say so.
+
+    Raises:
+        RunError: a file that the journal names is missing or damaged.
+    """
+    scored = {key: _scored(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    cells = tuple(_cell(state, cell, scored.get(cell.scores_id), folder) for cell in state.plan.cells)
+    run = Run(
+        id=state.plan.id,
+        name=state.plan.name,
+        tag=state.plan.tag,
+        edgerig=state.plan.edgerig,
+        command=state.plan.command,
+        started=state.plan.started,
+        finished=state.finished,
+        seconds=_seconds(state),
+        seed=state.plan.seed,
+        commit=state.plan.commit,
+        method=state.plan.method,
+        faces=state.plan.faces.info,
+        variants=tuple(variant.info for variant in state.plan.variants),
+        targets=tuple(_target(state, target) for target in state.plan.targets),
+        cells=cells,
+        warnings=tuple(state.warnings),
+    )
+    return run.model_copy(update={"headline": headline.headline(run)})
+
+
+def _seconds(state: State) -> float:
+    """Return the run's length: until it finished, or until its last round for one that did not."""
+    started = datetime.fromisoformat(state.plan.started)
+    ends = [
+        datetime.fromisoformat(entry.started) for rounds in state.rounds.values() for entry in rounds if entry.started
+    ]
+    end = datetime.fromisoformat(state.finished) if state.finished else max(ends, default=started)
+    return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
+
+
+def _scored(state: State, accuracy: Accuracy, folder: Path) -> Scored:
+    if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
+        return accuracy, ()
+    rows = _score_rows(folder / "scores" / accuracy.scores)
+    scores = Scores(
+        labels=[int(row["label"] == "fake") for row in rows],
+        categories=[row["category"] for row in rows],
+        groups=[row["group"] for row in rows],
+        scores=[float(row["score"]) for row in rows],
+        threshold=accuracy.threshold,
+        file=accuracy.scores,
+        pixels_sha256=accuracy.pixels_sha256,
+    )
+    return collate.accuracy(scores, state.plan.seed)
+
+
+def _score_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except OSError as error:
+        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
+
+
+def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) -> Cell:
+    accuracy, metrics = scored or (None, ())
+    rounds = state.rounds.get(cell.id, [])
+    measured = Measured(
+        rounds=rounds,
+        frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
+        memory=state.memory.get(cell.id),
+        accuracy=accuracy,
+        accuracy_metrics=metrics,
+        fingerprint=_fingerprint(state, cell, accuracy),
+        operators=state.operators.get(cell.id, ()),
+    )
+    outcome, reason, step = _known_outcome(state, cell)
+    target = next(target for target in state.plan.targets if target.name == cell.key.target)
+    finish = partial(collate.collate, cell.key, measured, state.plan.method, emulated=target.settings.emulated)
+    return finish(outcome=outcome, reason=reason, next_step=step)
+
+
+def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str, str]:
+    """Return an outcome that the passes themselves do not tell, its reason and a next step."""
+    if cell.unsupported:
+        return Outcome.UNSUPPORTED, cell.unsupported, ""
+    check = state.checks.get(cell.id)
+    if check and check.outcome is not Outcome.OK:
+        return check.outcome, check.reason, ""
+    if state.dead(cell) or _complete(state, cell):
+        return None, "", ""
+    if cell.key.target in state.lost:
+        return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
+    return (
+        Outcome.SKIPPED,
+        "the run was interrupted before this cell was done.",
+        f"edgerig resume {state.plan.id}",
+    )
+
+
+def _complete(state: State, cell: PlannedCell) -> bool:
+    enough = len(state.rounds.get(cell.id, [])) >= state.plan.method.rounds_min
+    return enough and cell.id in state.memory and cell.scores_id in state.accuracy
+
+
+def _frames(folder: Path, entry: Round) -> NDArray[np.int64]:
+    path = folder / "frames" / str(entry.frames)
+    try:
+        return np.asarray(np.load(path, allow_pickle=False), np.int64)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}, which the journal names, cannot be read: {error}.") from error
+
+
+def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> Fingerprint | None:
+    identity, check = state.identities.get(cell.key.target), state.checks.get(cell.id)
+    if identity is None or check is None or not check.facts:
+        return None
+    facts, method = check.facts, state.plan.method
+    return Fingerprint(
+        device=identity.board or identity.hostname,
+        cpu=identity.cpu,
+        cores=identity.cores,
+        os=identity.os,
+        kernel=identity.kernel,
+        libc=identity.libc,
+        python=identity.python,
+        runtime_version=facts.get("runtime_version", ""),
+        runtime_build=facts.get("runtime_build", ""),
+        provider=facts.get("provider", ""),
+        precision=facts.get("precision", ""),
+        threads=facts.get("threads", ""),
+        affinity=facts.get("affinity", ""),
+        decoder=facts.get("decoder", ""),
+        resizer=facts.get("resizer", ""),
+        numpy=facts.get("numpy", ""),
+        agent=identity.agent_sha256[:12],
+        model_sha256=state.plan.variant(cell.key.variant).info.sha256,
+        faces_sha256=state.plan.faces.info.sha256,
+        pixels_sha256=accuracy.pixels_sha256 if accuracy else "",
+        method=f"{method.version}/{method.setting}",
+        commit=state.plan.commit,
+    )
+
+
+def _target(state: State, target: Target) -> records.Target:
+    profile, identity = target.settings, state.identities.get(target.name)
+    lost = state.lost.get(target.name)
+    told = _told(identity) if identity else {}
+    return records.Target(
+        name=target.name,
+        profile=target.profile,
+        transport=profile.transport,
+        emulated=profile.emulated,
+        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found"},
+        outcome=Outcome.LOST if lost else Outcome.OK,
+        reason=lost or "",
+        **told,
+    )
+
+
+def _told(identity: Identity) -> dict[str, Any]:
+    return {
+        "device": identity.board or identity.hostname,
+        "cpu": identity.cpu,
+        "cores": identity.cores,
+        "memory_mb": identity.memory_mb,
+        "os": identity.os,
+        "kernel": identity.kernel,
+        "python": identity.python,
+        "packages": identity.packages,
+    }

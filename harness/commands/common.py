@@ -1,0 +1,95 @@
+"""What the commands share: options, consoles, how results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from harness import config, progress, workflow
+from harness.config import Workspace
+from reports import text
+from reports.records import Run
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Use this edgerig.toml instead of the nearest one.",
+)
+out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder of runs.  [default: runs]")
+
+
+class Words(click.ParamType[tuple[Any, ...]]):
+    """Words separated by commas; the option may be given several times as well."""
+
+    name = "name[,name…]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the words."""
+        return (
+            value if isinstance(value, tuple) else tuple(word.strip() for word in str(value).split(",") if word.strip())
+        )
+
+
+class Counts(Words):
+    """Whole numbers from 1 on, separated by commas."""
+
+    name = "n[,n…]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Return the numbers; fails with a sentence."""
+        words = super().convert(value, param, ctx)
+        for word in words:
+            if not str(word).isdigit() or int(word) < 1:
+                self.fail(f"'{word}' is not a number from 1 on.", param, ctx)
+        return tuple(int(word) for word in words)
+
+
+def several(*names: str, of: Words, help: str) -> Callable[[Command], Command]:
+    """Return an option that takes several words."""
+
+    def flat(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        return tuple(word for words in value for word in words)
+
+    return click.option(*names, type=of, multiple=True, callback=flat, help=help)
+
+
+def workspace(path: Path | None) -> Workspace:
+    """Return the configuration that a command works with."""
+    return config.load(path)
+
+
+def runs_folder(space: Workspace, out: Path | None) -> Path:
+    """Return the folder of runs: the option's, else the configuration's."""
+    return out or space.runs_folder
+
+
+def stderr() -> Console:
+    """Return the console for messages."""
+    return progress.on_stderr()
+
+
+def print_json(value: object) -> None:
+    """Print JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_run(run: Run, folder: Path, as_json: bool) -> int:
+    """Print a run's table, or its record as JSON, and return the exit code that it deserves."""
+    if as_json:
+        print_json({"folder": str(folder), **run.model_dump(mode="json")})
+        return workflow.exit_code(run)
+    # Without a terminal there is no width to fit: 80 columns cut off what a log should hold.
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(text.summary(run))
+    console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    return workflow.exit_code(run)

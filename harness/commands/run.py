@@ -1,0 +1,118 @@
+"""`edgerig run` and `edgerig resume`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edgerig import toml
+from harness import places, plan, progress, workflow
+from harness.commands import common
+from harness.commands.common import Counts, Words
+from harness.config import RunTable
+from harness.plan import Plan
+from harness.progress import duration
+
+
+@click.command()
+@click.argument("name", required=False)
+@common.several(
+    "--variants", of=Words(), help="Shipped names, manifests, models, folders.  [default: the shipped ones]"
+)
+@click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
+@common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")
+@common.several("--runtime", "runtimes", of=Words(), help="Runtimes.  [default: all that read the variant]")
+@common.several("--provider", "providers", of=Words(), help="Execution providers.  [default: cpu]")
+@common.several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
+@click.option("--quick", "setting", flag_value="quick", help="Two short rounds, 200 faces: a look, not a measurement.")
+@click.option("--full", "setting", flag_value="full", help="Rounds of 1,024 frames and 60 s, as MLPerf Mobile asks.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Use about N faces for accuracy, stratified.")
+@click.option("--seed", type=click.IntRange(0), metavar="S", help="Of the order of rounds, of samples.  [default: 0]")
+@click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Most seconds of rounds for a cell.  [default: 60]",
+)
+@click.option("--profile", "operators", is_flag=True, default=None, help="Add a per-operator profile to each cell.")
+@click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
+@common.out_option
+@common.config_option
+@click.option("--dry-run", is_flag=True, help="Print cells, megabytes and minutes, and measure nothing.")
+@common.json_option
+def run(
+    name: str | None, out: Path | None, config_path: Path | None, dry_run: bool, as_json: bool, **options: Any
+) -> int:
+    """Measure variants on targets and write RUNS/<id>/ with report.html, cells.csv, results.csv and run.json.
+
+    NAME is a [runs.NAME] of edgerig.toml; options outrank its keys. Every result is on the disk before the next is
+    measured: a run that was cut short goes on with `edgerig resume`.
+    """
+    space = common.workspace(config_path)
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    table = toml.validated(RunTable, {**space.run_table(name).model_dump(), **given}, "the command line")
+    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
+    if dry_run:
+        return _print_plan(planned, as_json)
+    for warning in planned.warnings:
+        common.stderr().print(f"Note: {warning}", markup=False, highlight=False)
+    measured, folder = workflow.start(planned, common.runs_folder(space, out), progress.shown_on(common.stderr()))
+    return common.print_run(measured, folder, as_json)
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN")
+@common.out_option
+@common.config_option
+@common.json_option
+def resume(run_name: str, out: Path | None, config_path: Path | None, as_json: bool) -> int:
+    """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
+    space = common.workspace(config_path)
+    folder = workflow.find_run(common.runs_folder(space, out), run_name)
+    measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()))
+    return common.print_run(measured, folder, as_json)
+
+
+def _print_plan(planned: Plan, as_json: bool) -> int:
+    rows = [_foreseen(planned, target.name) for target in planned.targets]
+    if as_json:
+        cells = [{**cell.key.model_dump(), "id": cell.id, "unsupported": cell.unsupported} for cell in planned.cells]
+        common.print_json({"targets": rows, "cells": cells, "warnings": list(planned.warnings)})
+        return 0
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(_cells_table(planned))
+    for row in rows:
+        low, high = duration(row["seconds_least"]), duration(row["seconds_most"])
+        time = low if low == high else f"{low} to {high}"
+        megabytes = f"at most {row['push_bytes'] / 1e6:.1f} MB to push"
+        console.print(f"{row['target']}: {row['cells']} cells, {megabytes}, {time}", markup=False, highlight=False)
+    for warning in planned.warnings:
+        console.print(f"Note: {warning}", markup=False, highlight=False)
+    return 0
+
+
+def _foreseen(planned: Plan, target: str) -> dict[str, Any]:
+    least, most = planned.seconds(target)
+    cells = [cell for cell in planned.cells_on(target) if not cell.unsupported]
+    return {
+        "target": target,
+        "cells": len(cells),
+        "push_bytes": planned.push_bytes(target),
+        "seconds_least": round(least, 1),
+        "seconds_most": round(most, 1),
+    }
+
+
+def _cells_table(planned: Plan) -> Table:
+    table = Table("variant", "target", "runtime", "provider", "threads", "")
+    for cell in planned.cells:
+        key = cell.key
+        words = (key.variant, key.target, key.runtime, key.provider, str(key.threads), cell.unsupported)
+        table.add_row(*(word.replace("[", r"\[") for word in words))
+    return table

@@ -1,0 +1,136 @@
+"""`edgerig.toml`: found like pyproject.toml, in this folder or the nearest one above."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgerig import toml
+from edgerig.errors import ConfigError
+from targets import profile
+from targets.profile import Target
+
+NAME = "edgerig.toml"
+
+Setting = Literal["default", "quick", "full"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Table(BaseModel):
+    """Base of the configuration's tables: immutable, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RunTable(Table):
+    """[runs.NAME]: what `edgerig run NAME` measures; an option of the command line outranks its key here."""
+
+    variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
+    faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
+    targets: tuple[str, ...] = Field((profile.DEFAULT,), description="names of targets")
+    runtimes: tuple[str, ...] = Field((), description="all that read a variant's format by default")
+    providers: tuple[str, ...] = Field((), description="the runtime's own by default")
+    threads: tuple[Positive, ...] = (1,)
+    setting: Setting = "default"
+    sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
+    seed: Annotated[int, Field(ge=0)] = 0
+    budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    operators: bool = Field(False, description="add a per-operator profile to each cell")
+    tag: str = ""
+
+
+class Store(Table):
+    """[store]: where runs are kept."""
+
+    folder: str = "runs"
+
+
+class Config(Table):
+    """All of edgerig.toml."""
+
+    targets: dict[str, dict[str, Any]] = Field(default_factory=dict, description="see the profile's schema")
+    runs: dict[str, RunTable] = Field(default_factory=dict)
+    store: Store = Store()
+
+
+class Workspace:
+    """The configuration and the folder that its paths are relative to.
+
+    Args:
+        config: what the file says; defaults where there is none.
+        path: the file, None where there is none.
+    """
+
+    def __init__(self, config: Config, path: Path | None) -> None:
+        self.config = config
+        self.path = path
+        self.folder = path.parent if path else Path()
+
+    def target(self, name: str) -> Target:
+        """Return a target by name; raises ConfigError."""
+        return profile.resolve(name, self.config.targets, str(self.path or NAME))
+
+    def target_names(self) -> list[str]:
+        """Return all targets that a run can name, the configured ones first."""
+        return list(dict.fromkeys([*self.config.targets, *profile.shipped()]))
+
+    def run_table(self, name: str | None) -> RunTable:
+        """Return [runs.NAME] with its paths resolved; the defaults for None; raises ConfigError."""
+        if name is None:
+            return RunTable()
+        if name not in self.config.runs:
+            known = list(self.config.runs)
+            hint = toml.nearest(name, known) or f"{self.path or NAME} has {', '.join(known) or 'no runs'}."
+            raise ConfigError(f"there is no run '{name}'.", hint)
+        table = self.config.runs[name]
+        return table.model_copy(
+            update={
+                "variants": tuple(self._resolved(word) for word in table.variants),
+                "faces": str(self.folder / table.faces) if table.faces else None,
+            }
+        )
+
+    def _resolved(self, word: str) -> str:
+        beside = self.folder / word
+        return str(beside) if beside.exists() else word
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where runs are kept."""
+        return self.folder / self.config.store.folder
+
+
+def find(start: Path) -> Path | None:
+    """Return the nearest edgerig.toml in `start` or above it, None where there is none."""
+    return next((path for folder in (start, *start.parents) if (path := folder / NAME).is_file()), None)
+
+
+def load(path: Path | None) -> Workspace:
+    """Return the workspace of a configuration file, or of the nearest one for None.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or has an unknown or wrong key.
+    """
+    found = path or find(Path.cwd())
+    if found is None:
+        return Workspace(Config(), None)
+    workspace = Workspace(toml.validated(Config, toml.load(found), str(found)), found)
+    for name in workspace.config.targets:
+        workspace.target(name)  # a typo is told now, not when the target is first used
+    return workspace
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of edgerig.toml, targets included."""
+    schema = Config.model_json_schema()
+    target = profile.Profile.model_json_schema(ref_template="#/$defs/{model}")
+    schema.setdefault("$defs", {}).update(target.pop("$defs", {}))
+    target["properties"]["extends"] = {
+        "type": "string",
+        "enum": profile.shipped(),
+        "default": profile.DEFAULT,
+    }
+    schema["properties"]["targets"]["additionalProperties"] = target
+    return schema

@@ -1,0 +1,127 @@
+"""Doctor: the real way to one frame, told step by step. Skipped is not passed, and offline is not absent."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgerig.errors import EdgerigError, TargetUnreachable
+from harness import measure, method, plan, workflow
+from harness.agent.protocol import JobResult
+from harness.runtimes import RUNTIMES, reading
+from harness.session import Session
+from model_zoo import faceset, select
+from model_zoo.manifest import Variant
+from reports.records import Key
+from targets import vitals
+from targets.profile import Target
+
+Standing = Literal["ok", "warning", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the way: what was found, and what to do where it is not ok."""
+
+    target: str
+    step: str
+    standing: Standing
+    found: str
+    todo: str = ""
+
+
+def examine(target: Target) -> Iterator[Step]:
+    """Yield the steps to one frame on a target; those behind a failed one are skipped."""
+    yield Step(target.name, "profile", "ok", f"{target.profile}, by {target.settings.transport}")
+    try:
+        session = workflow.open_session(target)
+    except EdgerigError as error:
+        found = f"offline: {error.message}" if isinstance(error, TargetUnreachable) else error.message
+        yield Step(target.name, "connect", "failed", found, error.hint)
+        for name in ("push", "one frame", "vitals"):
+            yield Step(target.name, name, "skipped", "the device cannot be used")
+        return
+    try:
+        yield from _used(target, session)
+    finally:
+        session.close()
+
+
+def _used(target: Target, session: Session) -> Iterator[Step]:
+    identity = session.identity
+    cpu = f"{identity.cpu or identity.machine}, {identity.cores} cores"
+    yield Step(target.name, "connect", "ok", f"{identity.hostname}: {cpu}, {identity.os}")
+    packages = ", ".join(f"{name} {version}" for name, version in identity.packages.items())
+    yield Step(target.name, "python", "ok", f"{identity.python}: {packages}")
+    variants, faces = select.shipped(), faceset.load(faceset.SHIPPED).split("test")
+    with tempfile.TemporaryDirectory() as folder:
+        pack = faceset.pack(faces, Path(folder))
+        try:
+            wanted = {pack.sha256: pack.path} | {v.sha256: v.path for v in variants}
+            sent = session.push(wanted)
+            yield Step(target.name, "push", "ok", f"{sent / 1e6:.1f} MB sent, the rest was there")
+        except EdgerigError as error:
+            yield Step(target.name, "push", "failed", error.message, error.hint)
+            return
+        for runtime in sorted({runtime for variant in variants for runtime in reading(variant.format)}):
+            variant = next(variant for variant in variants if runtime in reading(variant.format))
+            yield from _one_frame(target, session, variant, runtime, (pack.sha256, faces.faces[0].path))
+
+
+def _one_frame(
+    target: Target, session: Session, variant: Variant, runtime: str, picture: tuple[str, str]
+) -> Iterator[Step]:
+    name = f"one frame, {runtime}"
+    try:
+        result = _checked(target, session, variant, runtime, picture)
+    except EdgerigError as error:
+        yield Step(target.name, name, "failed", error.message, error.hint)
+        return
+    if result.outcome != "ok":
+        packages = " ".join(RUNTIMES[runtime].packages)
+        yield Step(target.name, name, "failed", result.reason, f"Is {packages} installed for the device's Python?")
+        return
+    facts = result.facts
+    took = result.times_ns.get("first_frame", 0) / 1e6
+    found = (
+        f"{variant.name} in {took:.1f} ms, {runtime} {facts.get('runtime_version', '')}, {facts.get('provider', '')}"
+    )
+    yield Step(target.name, name, "ok", found)
+    yield _vitals(target, result)
+
+
+def _checked(target: Target, session: Session, variant: Variant, runtime: str, picture: tuple[str, str]) -> JobResult:
+    key = Key(variant=variant.name, target=target.name, runtime=runtime, provider="cpu", threads=1)
+    job = measure.job_for(
+        target,
+        plan.planned_variant(variant),
+        key,
+        "latency",
+        faces=picture[0],
+        images=[picture[1]],
+        warmup_frames=1,
+        warmup_s=0.0,
+        min_frames=method.MEMORY_FRAMES,
+        min_s=0.0,
+    )
+    result = session.run(job)
+    session.forget(job)
+    return result
+
+
+def _vitals(target: Target, result: JobResult) -> Step:
+    parsers = {name: vital.parser for name, vital in target.settings.vitals.items()}
+    texts = result.vitals[0].texts if result.vitals else {}
+    reading = vitals.parsed(texts, parsers)
+    told = ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in reading.items()
+    )
+    blind = [what for what, key in (("clock", "clock_mhz"), ("heat", "temperature_c")) if key not in reading]
+    if blind:
+        found = f"{' and '.join(blind)} cannot be read ({told})"
+        todo = "Times there will be marked unwatched; virtual machines seldom show either."
+        return Step(target.name, "vitals", "warning", found, todo)
+    return Step(target.name, "vitals", "ok", told)

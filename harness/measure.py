@@ -1,0 +1,321 @@
+"""Measuring one target: one frame of each cell, then rounds, memory, accuracy and operators, each a fresh process.
+
+Every result is in the journal before the next job begins; what is there already is not measured again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgerig import digest, files
+from harness import method
+from harness.agent import protocol
+from harness.agent.protocol import Job, JobResult
+from harness.journal import Journal
+from harness.plan import Plan, PlannedCell, PlannedVariant
+from harness.progress import Progress
+from harness.session import Session
+from harness.state import State
+from reports import statistics
+from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase, Round, Vitals
+from targets import vitals
+from targets.profile import Target
+
+END_TO_END = protocol.STAGES.index("end_to_end")
+CHECK_DEADLINE_S = 60.0  # loading a big model on a slow card takes 20 s
+SLOWEST = 20.0  # a job may take so many times what its check promised
+LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
+
+
+@dataclass
+class Measuring:
+    """One target of a run, being measured.
+
+    Attributes:
+        state: what is known; every event goes there and into the journal.
+        target: which.
+        session: with the device.
+        journal: of the run.
+        progress: who is told.
+    """
+
+    state: State
+    target: Target
+    session: Session
+    journal: Journal
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.plan: Plan = self.state.plan
+        self.cells: list[PlannedCell] = self.plan.cells_on(self.target.name)
+
+    def run(self) -> None:
+        """Measure all that is missing; raises TargetError where the device is lost."""
+        self._identify()
+        self._push()
+        for step in (self._check, self._rounds, self._memory, self._accuracy, self._operators):
+            step()
+
+    def _add(self, event: str, **fields: object) -> None:
+        self.journal.append(event, **fields)
+        self.state.add({"event": event, **fields})
+
+    def _identify(self) -> None:
+        identity = self.session.identity
+        before = self.state.identities.get(self.target.name)
+        if before and (before.hostname, before.cpu) != (identity.hostname, identity.cpu):
+            was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
+            text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
+            self._add("warning", text=text)
+        self._add("target", target=self.target.name, identity=vars(identity))
+
+    def _push(self) -> None:
+        alive = {cell.key.variant for cell in self.cells if not self.state.dead(cell)}
+        wanted = {file.sha256: file.path for name in alive for file in self.plan.variant(name).files}
+        wanted[self.plan.faces.info.sha256] = self.plan.faces.pack
+        self.progress.step(self.target.name, "pushing what the device does not have")
+        self._add("pushed", target=self.target.name, bytes=self.session.push(wanted))
+
+    # -- one frame of each cell
+
+    def _check(self) -> None:
+        for cell in self.cells:
+            if cell.id in self.state.checks or cell.unsupported:
+                continue
+            self.progress.step(self.target.name, f"one frame of {cell.key}")
+            fields = self._refused(cell) or self._one_frame(cell)
+            self._add("check", cell=cell.id, **fields)
+
+    def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
+        cores = self.session.identity.cores
+        if cell.key.threads <= cores:
+            return None
+        return {
+            "outcome": Outcome.UNSUPPORTED,
+            "reason": f"{cell.key.threads} threads on a device with {cores} cores.",
+        }
+
+    def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
+        job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=CHECK_DEADLINE_S)
+        result = self.session.run(job)
+        self.session.forget(job)
+        return {
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "facts": result.facts,
+            "frame_ms": result.times_ns.get("first_frame", 0) / 1e6,
+        }
+
+    # -- rounds
+
+    def _rounds(self) -> None:
+        plan = self.plan.method
+        for number in range(plan.rounds_min):
+            for cell in self._shuffled(number):
+                if len(self.state.rounds[cell.id]) <= number and not self.state.dead(cell):
+                    self._round(cell)
+        number = plan.rounds_min
+        while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
+            for cell in wanting:
+                self._round(cell)
+            number += 1
+
+    def _shuffled(self, number: int) -> list[PlannedCell]:
+        """Return the cells in the order of a round, which the seed decides, also after a resume."""
+        key = int(digest.of_bytes(self.target.name.encode())[:8], 16)
+        order = np.random.default_rng([self.plan.seed, key, number]).permutation(len(self.cells))
+        return [self.cells[place] for place in order]
+
+    def _wants_more(self, cell: PlannedCell) -> bool:
+        """Whether p50's interval is still wider than asked and the cell's budget allows another round."""
+        plan, rounds = self.plan.method, self.state.rounds[cell.id]
+        if self.state.dead(cell) or plan.setting == "quick" or not rounds:
+            return False
+        seconds = [entry.seconds for entry in rounds]
+        if sum(seconds) + float(np.mean(seconds)) > plan.budget_s:
+            return False
+        interval = statistics.t_interval([self._median(entry) for entry in rounds if entry.frames])
+        return interval is None or statistics.relative_half_width(interval) > plan.half_width
+
+    def _median(self, entry: Round) -> float:
+        frames = np.load(self.journal.folder / "frames" / (entry.frames or ""))
+        return float(np.median(frames[entry.warmup :, END_TO_END]))
+
+    def _round(self, cell: PlannedCell) -> None:
+        number, plan = len(self.state.rounds[cell.id]) + 1, self.plan.method
+        self.progress.step(self.target.name, f"round {number} of {cell.key}")
+        frames = max(plan.warmup_frames + plan.round_frames, 1)
+        job = self._job(
+            cell,
+            "latency",
+            images=self._some_images(),
+            warmup_frames=plan.warmup_frames,
+            warmup_s=plan.warmup_s,
+            min_frames=plan.round_frames,
+            min_s=plan.round_s,
+            deadline_s=self._deadline(cell, frames) + plan.warmup_s + plan.round_s,
+        )
+        result = self.session.run(job)
+        name = self._kept(job, result, "frames", f"{cell.id}-{number}.npy")
+        self._add("round", cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
+        self.session.forget(job)
+        self.progress.advance(self.target.name, self.plan.round_seconds)
+
+    def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
+        return Round(
+            number=number,
+            outcome=Outcome(result.outcome),
+            reason=result.reason,
+            started=result.started,
+            seconds=result.seconds,
+            frames=frames,
+            warmup=result.warmup,
+            vitals=tuple(self._parsed(result)),
+            **{f"{name}_ms": value / 1e6 for name, value in result.times_ns.items() if name in _TIMES},
+        )
+
+    def _parsed(self, result: JobResult) -> Iterator[Vitals]:
+        parsers = {name: vital.parser for name, vital in self.target.settings.vitals.items()}
+        for sample in result.vitals:
+            reading = vitals.parsed(sample.texts, parsers)
+            yield Vitals.model_validate({"when": sample.when, "seconds": sample.seconds, **reading})
+
+    # -- memory, accuracy, operators
+
+    def _memory(self) -> None:
+        for cell in self.cells:
+            if cell.id in self.state.memory or self.state.dead(cell):
+                continue
+            self.progress.step(self.target.name, f"memory of {cell.key}")
+            frames = method.MEMORY_FRAMES
+            job = self._job(
+                cell,
+                "memory",
+                images=self._some_images(),
+                min_frames=frames,
+                deadline_s=self._deadline(cell, frames),
+            )
+            result = self.session.run(job)
+            self._add("memory", cell=cell.id, memory=_memory_of(result).model_dump(mode="json"))
+            self.session.forget(job)
+            self.progress.advance(self.target.name, 1.0)
+
+    def _accuracy(self) -> None:
+        for cell in self.cells:
+            if cell.scores_id in self.state.accuracy or self.state.dead(cell):
+                continue
+            self.progress.step(
+                self.target.name, f"accuracy of {cell.key.variant} on {len(self.plan.faces.images)} faces"
+            )
+            images = [face.path for face in self.plan.faces.images]
+            job = self._job(cell, "accuracy", images=images, deadline_s=self._deadline(cell, len(images)))
+            result = self.session.run(job)
+            scores = self._scores(cell, job, result)
+            accuracy = Accuracy(
+                outcome=Outcome(result.outcome),
+                reason=result.reason,
+                scores=scores,
+                threshold=self.plan.variant(cell.key.variant).info.threshold,
+                pixels_sha256=result.pixels_sha256,
+            )
+            self._add("accuracy", scores_id=cell.scores_id, accuracy=accuracy.model_dump(mode="json"))
+            self.session.forget(job)
+            self.progress.advance(self.target.name, 1.0)
+
+    def _scores(self, cell: PlannedCell, job: Job, result: JobResult) -> str | None:
+        """Keep the per-image scores as CSV and return the file's name; None where there are none."""
+        name = self._kept(job, result, "scores", f"{cell.scores_id}.npy")
+        if name is None:
+            return None
+        raw = self.journal.folder / "scores" / name
+        text = scores_csv(self.plan, np.load(raw))
+        files.write(raw.with_suffix(".csv"), text)
+        raw.unlink()
+        return raw.with_suffix(".csv").name
+
+    def _operators(self) -> None:
+        for cell in self.cells if self.plan.operators else ():
+            if cell.id in self.state.operators or self.state.dead(cell):
+                continue
+            self.progress.step(self.target.name, f"operators of {cell.key}")
+            job = self._job(cell, "profile", images=self._some_images(), min_frames=64, min_s=0.0)
+            result = self.session.run(replace(job, deadline_s=self._deadline(cell, 128)))
+            rows = [OperatorTime.model_validate(vars(row)).model_dump() for row in result.operators]
+            self._add("operators", cell=cell.id, operators=rows, reason=result.reason)
+            self.session.forget(job)
+            self.progress.advance(self.target.name, 1.0)
+
+    # -- jobs
+
+    def _job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
+        variant = self.plan.variant(cell.key.variant)
+        return job_for(self.target, variant, cell.key, kind, faces=self.plan.faces.info.sha256, **settings)
+
+    def _deadline(self, cell: PlannedCell, frames: int) -> float:
+        check = self.state.checks.get(cell.id)
+        return CHECK_DEADLINE_S + SLOWEST * frames * (check.frame_ms if check else 0.0) / 1000
+
+    def _some_images(self) -> list[str]:
+        """Return pictures for timing, spread over the set so that labels and categories are mixed."""
+        paths = [face.path for face in self.plan.faces.images]
+        return paths[:: max(1, len(paths) // LATENCY_IMAGES)][:LATENCY_IMAGES]
+
+    def _kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
+        """Fetch `folder`.npy of a result into the run's folder and return its name; None where there is none."""
+        array = next((entry for entry in result.arrays if entry.name == f"{folder}.npy"), None)
+        if array is None:
+            return None
+        self.session.fetch(job, array, files.make_folder(self.journal.folder / folder) / name)
+        return name
+
+
+_TIMES = ("import", "load", "first_frame")
+
+
+def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:
+    """Return the job of one pass, as its target's profile wants it; `settings` are further fields of Job."""
+    profile = target.settings
+    fields: dict[str, object] = {
+        "token": f"{kind}-{secrets.token_hex(8)}",
+        "kind": kind,
+        "model": [protocol.StoredFile(file.name, file.sha256) for file in variant.files],
+        "runtime": key.runtime,
+        "provider": key.provider,
+        "threads": key.threads,
+        "input": variant.input,
+        "output": variant.output,
+        "affinity": list(profile.affinity) if profile.affinity else None,
+        "memory_limit_mb": profile.memory_limit_mb,
+        "launcher": list(profile.launcher),
+        "allow_fallback": profile.allow_fallback,
+        "vitals": [
+            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
+            for name, vital in profile.vitals.items()
+        ],
+    }
+    return Job(**{**fields, **settings})  # type: ignore[arg-type]
+
+
+def _memory_of(result: JobResult) -> Memory:
+    phases = [
+        Phase(phase=name, vm_hwm_mb=sizes.get("vm_hwm"), pss_mb=sizes.get("pss"))
+        for name in protocol.PHASES
+        if (sizes := result.memory_mb.get(name)) is not None
+    ]
+    return Memory(outcome=Outcome(result.outcome), reason=result.reason, phases=tuple(phases))
+
+
+def scores_csv(plan: Plan, scores: Sequence[float]) -> bytes:
+    """Return per-image scores as CSV: path, label, category, group, score with all its digits."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "category", "group", "score"))
+    for face, score in zip(plan.faces.images, scores, strict=True):
+        writer.writerow((face.path, face.label, face.category, face.group, repr(float(score))))
+    return text.getvalue().encode()

@@ -1,0 +1,28 @@
+"""Where edgerig keeps what it can make again: packed faces, packed agents, the folders of local devices."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def cache() -> Path:
+    """Return the cache folder: $EDGERIG_CACHE, or the user's own."""
+    return Path(os.environ.get("EDGERIG_CACHE") or platformdirs.user_cache_path("edgerig"))
+
+
+def packs() -> Path:
+    """Return the folder of packed faces."""
+    return cache() / "packs"
+
+
+def agents() -> Path:
+    """Return the folder of packed agents."""
+    return cache() / "agents"
+
+
+def devices() -> Path:
+    """Return the folder under which devices that are this machine have theirs."""
+    return cache() / "devices"

@@ -1,0 +1,294 @@
+"""The plan: everything that a run needs, resolved before anything is measured, and kept in its journal."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from edgerig import digest, process, toml
+from edgerig.errors import ConfigError, ModelError, ProcessFailed
+from edgerig.preprocess import InputSpec, OutputSpec
+from harness import method
+from harness.config import RunTable, Workspace
+from harness.runtimes import RUNTIMES, reading
+from model_zoo import faceset, select
+from model_zoo.faceset import Face, FaceSet, Pack
+from model_zoo.manifest import Variant
+from reports import records
+from reports.collate import cell_id
+from targets.profile import Target
+
+
+class Planned(BaseModel):
+    """Base of the plan's records."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFile(Planned):
+    """A file that a device needs, by content."""
+
+    path: Path
+    name: str  # as the job sees it
+    sha256: str
+    bytes: int
+
+
+class PlannedVariant(Planned):
+    """A variant with all that its jobs are sent."""
+
+    info: records.Variant
+    files: tuple[ModelFile, ...]
+    input: InputSpec
+    output: OutputSpec
+
+
+class PlannedFaces(Planned):
+    """The pack, and which of its pictures are used."""
+
+    info: records.Faces
+    pack: Path
+    bytes: int
+    images: tuple[Face, ...]
+
+
+class PlannedCell(Planned):
+    """A cell; `unsupported` says why it cannot be measured, where that is known already."""
+
+    id: str
+    key: records.Key
+    unsupported: str = ""
+
+    @property
+    def scores_id(self) -> str:
+        """The accuracy pass that this cell shares with those of other thread counts."""
+        return cell_id(self.key.model_copy(update={"threads": 0}))
+
+
+class Plan(Planned):
+    """A run before it is measured."""
+
+    id: str
+    name: str
+    tag: str
+    command: str
+    started: str
+    seed: int
+    commit: str
+    edgerig: str
+    method: records.Method
+    operators: bool
+    faces: PlannedFaces
+    variants: tuple[PlannedVariant, ...]
+    targets: tuple[Target, ...]
+    cells: tuple[PlannedCell, ...]
+    warnings: tuple[str, ...] = ()
+
+    def variant(self, name: str) -> PlannedVariant:
+        """Return a variant by name."""
+        return next(variant for variant in self.variants if variant.info.name == name)
+
+    def cells_on(self, target: str) -> list[PlannedCell]:
+        """Return the cells of one target, in the plan's order."""
+        return [cell for cell in self.cells if cell.key.target == target]
+
+    def push_bytes(self, target: str) -> int:
+        """Return the bytes that a target needs where it has nothing yet."""
+        names = {cell.key.variant for cell in self.cells_on(target)}
+        files = {file.sha256: file.bytes for name in names for file in self.variant(name).files}
+        return sum(files.values()) + self.faces.bytes
+
+    def seconds(self, target: str) -> tuple[float, float]:
+        """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
+        cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
+        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.faces.images))
+        other = len(cells) * (3.0 if self.operators else 2.0) + passes
+        least = len(cells) * self.method.rounds_min * self.round_seconds
+        most = least if self.method.setting == "quick" else max(least, len(cells) * self.method.budget_s)
+        return least + other, most + other
+
+    @property
+    def round_seconds(self) -> float:
+        """Least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
+        return 0.6 + self.method.warmup_s + self.method.round_s
+
+
+def make(
+    workspace: Workspace,
+    table: RunTable,
+    *,
+    name: str | None = None,
+    packs: Path,
+    argv: Sequence[str] = (),
+    progress: Any = None,
+) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        workspace: the configuration.
+        table: what to measure.
+        name: of the run.
+        packs: folder for packed faces.
+        argv: the command, for the record.
+        progress: called with (done, total) while faces are packed.
+
+    Raises:
+        UserError: something that was asked for is not there or makes no sense; nothing was measured.
+    """
+    variants = select.variants(table.variants)
+    targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
+    _refuse_unknown_runtimes(table.runtimes)
+    faces, warnings = planned_faces(table, packs, progress)
+    started = datetime.now(UTC)
+    cells = [cell for target in targets for cell in _cells(variants, target, table)]
+    if not cells:
+        raise ConfigError("there is nothing to measure.", "No runtime that was asked for reads any of the variants.")
+    return Plan(
+        id=f"{started:%Y%m%d-%H%M%S}-{slug(name or table.setting)}-{secrets.token_hex(2)}",
+        name=name or "",
+        tag=table.tag,
+        command=shlex.join(argv),
+        started=started.isoformat(timespec="seconds"),
+        seed=table.seed,
+        commit=git_commit(),
+        edgerig=edgerig_version(),
+        method=method.method(table.setting, table.budget_s),
+        operators=table.operators,
+        faces=faces,
+        variants=tuple(planned_variant(variant) for variant in variants),
+        targets=tuple(targets),
+        cells=tuple(cells),
+        warnings=tuple(warnings),
+    )
+
+
+def planned_faces(table: RunTable, packs: Path, progress: Any) -> tuple[PlannedFaces, list[str]]:
+    """Return the packed held-out faces of a run and what to warn of."""
+    source = Path(table.faces) if table.faces else faceset.SHIPPED
+    everything = faceset.load(source)
+    faces = everything.split("test")
+    faceset.require_both_labels(faces)
+    pack = faceset.pack(faces, packs, progress)
+    count = table.sample or (method.QUICK_FACES if table.setting == "quick" else len(faces.faces))
+    chosen = faces.sample(count, table.seed)
+    warnings = (
+        []
+        if any(face.split for face in everything.faces)
+        else [f"{faces.name} has no splits: all of it counts as test, so it must not have been trained on."]
+    )
+    return PlannedFaces(info=_faces_info(chosen, pack), pack=pack.path, bytes=pack.bytes, images=chosen.faces), warnings
+
+
+def _faces_info(faces: FaceSet, pack: Pack) -> records.Faces:
+    split = "test" if any(face.split for face in faces.faces) else "all"
+    return records.Faces(
+        name=faces.name,
+        sha256=pack.sha256,
+        split=split,
+        images=len(faces.faces),
+        real=faces.of("real"),
+        fake=faces.of("fake"),
+        categories=dict(faces.counts()),
+        synthetic=faces.synthetic,
+        note=faces.note,
+    )
+
+
+def planned_variant(variant: Variant) -> PlannedVariant:
+    """Return a variant with all that its jobs are sent."""
+    manifest = variant.manifest
+    info = records.Variant(
+        name=variant.name,
+        file=variant.path.name,
+        format=variant.format,
+        sha256=variant.sha256,
+        bytes=variant.bytes,
+        parent=manifest.parent,
+        techniques=manifest.techniques,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        threshold=manifest.threshold,
+        input=str(manifest.input),
+        training=manifest.training.data if manifest.training else "",
+        authors=tuple(records.AuthorFigure(**figure.model_dump()) for figure in manifest.authors),
+    )
+    files = tuple(
+        _model_file(path, f"model{path.suffix}" if n == 0 else path.name) for n, path in enumerate(variant.files)
+    )
+    return PlannedVariant(info=info, files=files, input=manifest.input.spec(), output=variant.output_spec())
+
+
+def _model_file(path: Path, name: str) -> ModelFile:
+    return ModelFile(path=path.resolve(), name=name, sha256=digest.of_file(path), bytes=path.stat().st_size)
+
+
+def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
+    """Yield the cells of a target; a variant that no asked runtime reads becomes one that says so."""
+    wanted = table.runtimes or target.settings.runtimes
+    for variant in variants:
+        able = reading(variant.format)
+        runtimes = [runtime for runtime in able if not wanted or runtime in wanted]
+        if not able:
+            key = _key(variant, target, variant.format, "cpu", table.threads[0])
+            yield PlannedCell(
+                id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
+            )
+        for runtime in runtimes:
+            for provider in table.providers or RUNTIMES[runtime].providers:
+                for threads in table.threads:
+                    key = _key(variant, target, runtime, provider, threads)
+                    yield PlannedCell(id=cell_id(key), key=key)
+
+
+def _key(variant: Variant, target: Target, runtime: str, provider: str, threads: int) -> records.Key:
+    return records.Key(variant=variant.name, target=target.name, runtime=runtime, provider=provider, threads=threads)
+
+
+def slug(text: str) -> str:
+    """Return `text` with everything but letters, digits, dots and dashes made a dash, at most 40 characters."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:40] or "x"
+
+
+def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in RUNTIMES:
+            raise ConfigError(
+                f"there is no runtime '{name}'.",
+                toml.nearest(name, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
+            )
+
+
+def recheck(plan: Plan) -> None:
+    """Raise ModelError where a file that the plan names is gone or has changed since."""
+    for variant in plan.variants:
+        for file in variant.files:
+            if not file.path.is_file() or digest.of_file(file.path) != file.sha256:
+                raise ModelError(
+                    f"{file.path} of variant '{variant.info.name}' is gone or has changed since the run began.",
+                    "Restore it, or start a new run.",
+                )
+
+
+def git_commit() -> str:
+    """Return the commit of the folder that we stand in, with "+" where files differ from it; "" outside of git."""
+    try:
+        commit = process.run(["git", "rev-parse", "--short=12", "HEAD"]).strip()
+        return commit + ("+" if process.run(["git", "status", "--porcelain", "--untracked-files=no"]).strip() else "")
+    except ProcessFailed:
+        return ""
+
+
+def edgerig_version() -> str:
+    """Return edgerig's own version."""
+    try:
+        return version("edgerig")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,145 @@
+"""What a person sees while measuring: a bar for each target on a terminal, a line now and then elsewhere; on stderr."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+import rich.progress
+from rich.console import Console
+from rich.text import Text
+
+_EVERY_S = 10.0  # between lines where there is no terminal
+
+
+class Progress(Protocol):
+    """Who is told how far measuring is. Seconds are the method's, known beforehand, not the clock's."""
+
+    def target(self, name: str, seconds: float) -> None:
+        """A target will need about so many seconds."""
+        ...
+
+    def step(self, name: str, text: str) -> None:
+        """A target now does this."""
+        ...
+
+    def advance(self, name: str, seconds: float) -> None:
+        """So many of a target's seconds are done."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Silent:
+    """Tells nobody; for `--json` without a terminal and for Python."""
+
+    def target(self, name: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def step(self, name: str, text: str) -> None:
+        """Ignore it."""
+
+    def advance(self, name: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+
+class Bars(Silent):
+    """A bar with the time that is left for each target.
+
+    Args:
+        console: on stderr.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.fields[target]}", style="bold", markup=False),
+            rich.progress.BarColumn(bar_width=20),
+            rich.progress.TaskProgressColumn(),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
+            rich.progress.TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, rich.progress.TaskID] = {}
+
+    def target(self, name: str, seconds: float) -> None:
+        """Add a bar."""
+        self._tasks[name] = self._bars.add_task("", total=seconds, target=name)
+
+    def step(self, name: str, text: str) -> None:
+        """Change what stands beside the bar."""
+        self._bars.update(self._tasks[name], description=Text(text).plain)
+
+    def advance(self, name: str, seconds: float) -> None:
+        """Move the bar; a target that needs more than foreseen gets a longer one."""
+        task = self._bars.tasks[self._tasks[name]]
+        done = task.completed + seconds
+        self._bars.update(task.id, completed=done, total=max(task.total or 0.0, done))
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+
+class Lines(Silent):
+    """A line at most every ten seconds, for logs.
+
+    Args:
+        console: on stderr.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._totals: dict[str, float] = {}
+        self._done: dict[str, float] = {}
+        self._last = -_EVERY_S
+
+    def target(self, name: str, seconds: float) -> None:
+        """Say how long it will take."""
+        self._totals[name], self._done[name] = seconds, 0.0
+        self._say(f"{name}: about {duration(seconds)} to go")
+
+    def step(self, name: str, text: str) -> None:
+        """Say it, if nothing was said for a while."""
+        if time.monotonic() - self._last >= _EVERY_S:
+            left = max(0.0, self._totals[name] - self._done[name])
+            self._say(f"{name}: {text} (about {duration(left)} to go)")
+
+    def advance(self, name: str, seconds: float) -> None:
+        """Count it."""
+        self._done[name] += seconds
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._last = time.monotonic()
+
+
+def on_stderr() -> Console:
+    """Return the console for messages."""
+    return Console(stderr=True)
+
+
+def shown_on(console: Console) -> Progress:
+    """Return bars for a terminal, lines for everything else."""
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

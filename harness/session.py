@@ -1,0 +1,245 @@
+"""A session with a device: the agent is put there, started and spoken with; files go by content."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgerig import digest, files
+from edgerig.deadline import Deadline
+from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, TargetRefused
+from harness import pack
+from harness.agent import protocol
+from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress
+from targets.transport import Channel, Transport
+
+Body = TypeVar("Body")
+Done = TypeVar("Done")
+Listener = Callable[[Progress], None]
+
+ANSWER_S = 60.0  # a device that says nothing for so long is lost; identity on a slow board takes 10 s
+RECONNECTS = 2  # after a lost link, with a pause that doubles
+PAUSE_S = 0.5
+
+
+class Conversation:
+    """Requests and answers with a running agent.
+
+    Args:
+        channel: to the agent's process.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._numbers = itertools.count(1)
+        self._buffer = b""
+
+    def ask(self, kind: str, body: object, deadline: Deadline, listen: Listener | None = None) -> Message:
+        """Send a request and return its answer; progress on the way goes to `listen`.
+
+        Raises:
+            LinkLost: the link ended or the deadline passed.
+            ProtocolError: what came is not our protocol.
+            TargetError: the agent says that it cannot do it.
+        """
+        number = next(self._numbers)
+        self._channel.send(protocol.encode(kind, number, body))
+        while True:
+            answer = self._next(deadline)
+            if answer.id != number:
+                continue  # the rest of a request that was given up
+            if answer.kind == "error":
+                raise TargetRefused(f"the agent could not serve '{kind}': {_text(answer.body.get('message'))}")
+            if answer.kind != "progress":
+                return answer
+            if listen:
+                listen(checked(Progress, answer.body))
+
+    def _next(self, deadline: Deadline) -> Message:
+        while b"\n" not in self._buffer:
+            data = self._channel.receive(deadline)
+            if not data:
+                raise LinkLost("the agent ended without an answer.", self._channel.errors()[-300:])
+            self._buffer += data
+            if len(self._buffer) > 2 * protocol.MAX_LINE:
+                raise ProtocolError("the device sent a line without an end.")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            return protocol.decode(line)
+        except ValueError as error:
+            raise ProtocolError(f"the device sent something that is not our protocol: {error}.") from error
+
+    def close(self) -> None:
+        """End the agent."""
+        with contextlib.suppress(LinkLost):
+            self._channel.send(protocol.encode("bye", next(self._numbers)))
+        self._channel.close()
+
+
+def checked(kind: type[Body], body: object) -> Body:
+    """Return what a device sent as a record of the protocol; raises ProtocolError where it is none."""
+    try:
+        return TypeAdapter(kind).validate_python(body)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise ProtocolError(f"the device sent a wrong {kind.__name__}: '{key}' {problem['msg']}.") from error
+
+
+def _text(value: object) -> str:
+    return str(value)[: protocol.MAX_TEXT]
+
+
+class Session:
+    """A device with our agent at work on it.
+
+    Args:
+        transport: the way there; closed with the session.
+        python: the device's Python that runs the agent.
+        build: folder of the controller for the packed agent.
+
+    Raises:
+        TargetError: the device cannot be used; the class says whether trying again can help.
+    """
+
+    def __init__(self, transport: Transport, python: str, build: Path) -> None:
+        self._transport = transport
+        self._python = python
+        self._agent = pack.build(build)
+        self.pushed_bytes = 0
+        try:
+            self._conversation, self.identity = self._started()
+        except BaseException:
+            transport.close()
+            raise
+
+    def _started(self) -> tuple[Conversation, Identity]:
+        """Start the agent that is there, or put it there first; what starts is verified by its digest."""
+        try:
+            return self._hello()
+        except (LinkLost, ProtocolError):
+            self._transport.put(self._agent, f"agents/{self._agent.name}", Deadline(ANSWER_S))
+            self.pushed_bytes += self._agent.stat().st_size
+        try:
+            return self._hello()
+        except LinkLost as error:
+            raise TargetRefused(
+                f"the agent does not run with {self._python} on the device: {error.hint or error.message}",
+                "It needs Python 3.8 or newer with numpy.",
+            ) from error
+
+    def _hello(self) -> tuple[Conversation, Identity]:
+        agent = f"{{root}}/agents/{self._agent.name}"
+        conversation = Conversation(self._transport.start([self._python, agent, "--root", "{root}"]))
+        try:
+            answer = conversation.ask("hello", None, Deadline(ANSWER_S))
+            identity = checked(Identity, answer.body)
+            if identity.agent_sha256 != digest.of_file(self._agent):
+                raise ProtocolError("the agent on the device is not the one that was put there.")
+        except BaseException:
+            conversation.close()
+            raise
+        return conversation, identity
+
+    def missing(self, wanted: Mapping[str, Path]) -> dict[str, Path]:
+        """Return those of `wanted` (sha256 -> path) that the device does not have."""
+        answer = self._conversation.ask("have", {"digests": list(wanted)}, Deadline(ANSWER_S))
+        absent = set(checked(list[str], answer.body.get("digests")))
+        return {sha256: path for sha256, path in wanted.items() if sha256 in absent}
+
+    def push(self, wanted: Mapping[str, Path]) -> int:
+        """Send what is missing, have it verified on the device, and return the bytes sent."""
+        return self._persist(lambda: self._push(wanted))
+
+    def _push(self, wanted: Mapping[str, Path]) -> int:
+        sent = 0
+        for sha256, path in self.missing(wanted).items():
+            size = path.stat().st_size
+            deadline = Deadline(ANSWER_S + size / 100_000)  # 100 kB/s is a bad link
+            self._transport.put(path, f"incoming/{sha256}", deadline)
+            self._conversation.ask("accept", {"sha256": sha256}, deadline)
+            sent += size
+        self.pushed_bytes += sent
+        return sent
+
+    def run(self, job: Job, listen: Listener | None = None) -> JobResult:
+        """Have a job done; a lost link is made again and the finished result collected, once.
+
+        Raises:
+            TargetError: the device is lost, or what it sent is not our protocol.
+        """
+        try:
+            return self._result(self._conversation.ask("job", job, Deadline(job.deadline_s + ANSWER_S), listen), job)
+        except LinkLost:
+            self._reconnect()
+        answer = self._conversation.ask("collect", {"token": job.token}, Deadline(ANSWER_S))
+        if answer.kind == "unknown":
+            answer = self._conversation.ask("job", job, Deadline(job.deadline_s + ANSWER_S), listen)
+        return self._result(answer, job)
+
+    def _result(self, answer: Message, job: Job) -> JobResult:
+        result = checked(JobResult, answer.body)
+        if result.token != job.token or result.outcome not in protocol.OUTCOMES:
+            raise ProtocolError("the device answered another question than the one that was asked.")
+        return result
+
+    def _reconnect(self) -> None:
+        self._conversation.close()
+        pause = PAUSE_S
+        for attempt in range(RECONNECTS):
+            time.sleep(pause)
+            pause *= 2
+            try:
+                self._conversation, self.identity = self._hello()
+                return
+            except TargetError as error:
+                if not error.transient or attempt == RECONNECTS - 1:
+                    raise
+
+    def _persist(self, action: Callable[[], Done]) -> Done:
+        """Do something that may be done twice; a lost link is made again once."""
+        try:
+            return action()
+        except LinkLost:
+            self._reconnect()
+            return action()
+
+    def fetch(self, job: Job, array: ArrayFile, destination: Path) -> None:
+        """Copy one array of a result here, verified.
+
+        Raises:
+            TargetError: it cannot be had, or it is not what the result says.
+            OutputError, DiskFull: it cannot be written here.
+        """
+        self._persist(lambda: self._fetch(job, array, destination))
+
+    def _fetch(self, job: Job, array: ArrayFile, destination: Path) -> None:
+        part = destination.with_name(destination.name + ".part")
+        try:
+            with files.writing(destination):
+                self._transport.get(f"spool/{job.token}/{array.name}", part, Deadline(ANSWER_S + array.bytes / 100_000))
+            if part.stat().st_size != array.bytes or digest.of_file(part) != array.sha256:
+                raise LinkLost(f"{array.name} did not arrive whole.")
+            files.write(destination, part.read_bytes())
+        finally:
+            part.unlink(missing_ok=True)
+
+    def forget(self, job: Job) -> None:
+        """Tell the agent that a result is safe here."""
+        self._persist(lambda: self._conversation.ask("forget", {"token": job.token}, Deadline(ANSWER_S)))
+
+    def close(self) -> None:
+        """End the agent and let go of the device; never raises."""
+        with contextlib.suppress(EdgerigError, OSError):
+            self._conversation.close()
+        with contextlib.suppress(EdgerigError, OSError):
+            self._transport.close()
+
+
+__all__ = ["Conversation", "Session", "checked"]

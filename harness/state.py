@@ -1,0 +1,123 @@
+"""What is known of a run: its journal, read into one object that measuring adds to and collecting reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from edgerig.errors import RunError
+from harness import journal
+from harness.agent.protocol import Identity
+from harness.journal import Event
+from harness.plan import Plan, PlannedCell
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one frame of a cell showed."""
+
+    outcome: Outcome
+    reason: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    frame_ms: float = 0.0  # end to end
+
+
+@dataclass
+class State:
+    """A run so far; `plan` first, the rest by target, cell or accuracy pass."""
+
+    plan: Plan
+    identities: dict[str, Identity] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
+    rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
+    memory: dict[str, Memory] = field(default_factory=dict)
+    accuracy: dict[str, Accuracy] = field(default_factory=dict)
+    operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    finished: str | None = None
+
+    def add(self, event: Event) -> None:
+        """Take in one event of the journal; unknown ones are left to newer versions."""
+        handler = _HANDLERS.get(event["event"])
+        if handler:
+            handler(self, event)
+
+    def dead(self, cell: PlannedCell) -> bool:
+        """Whether measuring this cell any further is pointless."""
+        check = self.checks.get(cell.id)
+        failed_round = any(entry.outcome is not Outcome.OK for entry in self.rounds[cell.id])
+        return bool(cell.unsupported) or failed_round or (check is not None and check.outcome is not Outcome.OK)
+
+
+def _target(state: State, event: Event) -> None:
+    state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
+    state.lost.pop(event["target"], None)  # it is back
+
+
+def _check(state: State, event: Event) -> None:
+    fields = {key: event[key] for key in ("reason", "facts", "frame_ms") if key in event}
+    state.checks[event["cell"]] = Check(outcome=Outcome(event["outcome"]), **fields)
+
+
+def _round(state: State, event: Event) -> None:
+    state.rounds[event["cell"]].append(Round.model_validate(event["round"]))
+
+
+def _memory(state: State, event: Event) -> None:
+    state.memory[event["cell"]] = Memory.model_validate(event["memory"])
+
+
+def _accuracy(state: State, event: Event) -> None:
+    state.accuracy[event["scores_id"]] = Accuracy.model_validate(event["accuracy"])
+
+
+def _operators(state: State, event: Event) -> None:
+    state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
+
+
+def _lost(state: State, event: Event) -> None:
+    state.lost[event["target"]] = event["reason"]
+
+
+def _warning(state: State, event: Event) -> None:
+    state.warnings.append(event["text"])
+
+
+def _finished(state: State, event: Event) -> None:
+    state.finished = event["at"]
+
+
+_HANDLERS: dict[str, Any] = {
+    "target": _target,
+    "check": _check,
+    "round": _round,
+    "memory": _memory,
+    "accuracy": _accuracy,
+    "operators": _operators,
+    "lost": _lost,
+    "warning": _warning,
+    "finished": _finished,
+}
+
+
+def read(folder: Path) -> State:
+    """Return what is known of the run in `folder`; raises RunError where its journal is missing or damaged."""
+    events = journal.read(folder)
+    if not events or events[0]["event"] != "run":
+        raise RunError(f"the journal of {folder} does not begin with a plan.", "Nothing was measured: start a new run.")
+    return of(Plan.model_validate(events[0]["plan"]), events[1:])
+
+
+def of(plan: Plan, events: Iterable[Event] = ()) -> State:
+    """Return the state of a plan after these events."""
+    state = State(plan, warnings=list(plan.warnings))
+    for event in events:
+        state.add(event)
+    return state

@@ -1,0 +1,1 @@
+"""What was learned: records and their files, statistics, and the ways to show them."""

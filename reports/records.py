@@ -1,0 +1,324 @@
+"""What was learned, as typed, immutable records; `run.json` is one `Run`, schema version 1.
+
+None is "not measured". A name carries its unit where it has one. Nothing here renders or computes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+# The words of the device's side; a test of the whole holds them equal to those of the agent's protocol.
+STAGES = ("decode", "preprocess", "inference", "postprocess", "end_to_end")  # columns of frames/*.npy
+PHASES = ("started", "runtime_imported", "model_loaded", "first_frame", "steady")  # of the memory pass
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Outcome(StrEnum):
+    """What became of a cell or a round."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    LOST = "lost"
+    UNSUPPORTED = "unsupported"
+    SKIPPED = "skipped"
+
+
+class Trust(StrEnum):
+    """How far a cell's times may be relied upon."""
+
+    TRUSTED = "trusted"
+    NOISY = "noisy"
+    THROTTLED = "throttled"
+    UNDER_SAMPLED = "under-sampled"
+    UNWATCHED = "unwatched"
+    EMULATED = "emulated"
+
+
+class Verdict(Record):
+    """Trust in a cell's times: why, and one next step."""
+
+    trust: Trust
+    reason: str
+    next_step: str = ""
+
+
+class Key(Record):
+    """The names of a cell; over nights these are its identity, digests and versions are attributes."""
+
+    variant: str
+    target: str
+    runtime: str
+    provider: str
+    threads: int
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread" + ("s" if self.threads != 1 else "")
+        return f"{self.variant} on {self.target}, {self.runtime} {self.provider}, {threads}"
+
+
+class Metric(Record):
+    """One figure of a cell: a row of results.csv.
+
+    scope is a stage, a memory phase, a face category, or "all"; the interval is 95 %.
+    """
+
+    metric: str
+    scope: str
+    unit: str
+    value: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int
+    lower_is_better: bool | None = None
+
+
+class Vitals(Record):
+    """The state of a device at one moment, parsed; None where it cannot be read."""
+
+    when: Literal["before", "during", "after"]
+    seconds: float
+    clock_mhz: float | None = None  # mean over the cores
+    governor: str | None = None
+    temperature_c: float | None = None  # of the hottest zone
+    throttled: bool | None = None
+    load_1m: float | None = None
+    swap_used_mb: float | None = None
+    memory_available_mb: float | None = None
+
+
+class Round(Record):
+    """One fresh process that measured the latency of a cell once; the raw times are in `frames`."""
+
+    number: int
+    outcome: Outcome
+    reason: str = ""
+    started: str  # UTC, ISO 8601
+    seconds: float
+    frames: str | None = None  # file under frames/, int64 ns [n, 5]
+    warmup: int = 0  # rows of it that do not count
+    import_ms: float | None = None
+    load_ms: float | None = None
+    first_frame_ms: float | None = None
+    tainted: str = ""  # why the round does not count, e.g. "throttled"
+    vitals: tuple[Vitals, ...] = ()
+
+
+class Phase(Record):
+    """Memory of the measuring process when a phase ended, in MiB."""
+
+    phase: str
+    vm_hwm_mb: float | None = None
+    pss_mb: float | None = None
+
+
+class Memory(Record):
+    """The memory pass of a cell."""
+
+    outcome: Outcome
+    reason: str = ""
+    phases: tuple[Phase, ...] = ()
+
+
+class Counts(Record):
+    """A confusion matrix, "fake" being positive."""
+
+    tn: int
+    fp: int
+    fn: int
+    tp: int
+
+
+class Accuracy(Record):
+    """The accuracy pass of a variant on a target by a runtime and provider; shared by the thread counts."""
+
+    outcome: Outcome
+    reason: str = ""
+    scores: str | None = None  # file under scores/
+    threshold: float = 0.5
+    counts: Counts | None = None
+    pixels_sha256: str = ""
+
+
+class OperatorTime(Record):
+    """One row of a per-operator profile."""
+
+    type: str
+    node: str
+    ms_per_frame: float
+    calls_per_frame: float
+
+
+class Fingerprint(Record):
+    """All that must be equal before two cells' times may be compared."""
+
+    device: str
+    cpu: str | None
+    cores: int
+    os: str
+    kernel: str
+    libc: str
+    python: str
+    runtime_version: str
+    runtime_build: str
+    provider: str  # that really ran
+    precision: str
+    threads: str
+    affinity: str
+    decoder: str
+    resizer: str
+    numpy: str
+    agent: str
+    model_sha256: str
+    faces_sha256: str
+    pixels_sha256: str
+    method: str  # e.g. "1/full": version of the method and its setting
+    commit: str  # of the folder where the run was started, "" outside of git
+
+
+class AuthorFigure(Record):
+    """A figure that a variant's authors printed; never ours."""
+
+    figure: str
+    value: str
+    data: str
+    source: str = ""
+
+
+class Variant(Record):
+    """What a report needs to know of a variant."""
+
+    name: str
+    file: str
+    format: str
+    sha256: str
+    bytes: int
+    parent: str = ""
+    techniques: tuple[str, ...] = ()
+    parameters: int | None = None
+    macs: int | None = None
+    threshold: float = 0.5
+    input: str = ""  # "160x160 RGB NCHW float32"
+    training: str = ""  # one sentence
+    authors: tuple[AuthorFigure, ...] = ()
+
+
+class Target(Record):
+    """What a report needs to know of a target: the profile's name and the device's own words."""
+
+    name: str
+    profile: str
+    transport: str
+    emulated: bool = False
+    device: str = ""  # board or cpu
+    cpu: str | None = None
+    cores: int | None = None
+    memory_mb: float | None = None
+    os: str = ""
+    kernel: str = ""
+    python: str = ""
+    packages: dict[str, str] = Field(default_factory=dict)
+    settings: dict[str, str] = Field(default_factory=dict)  # governor, affinity, "not set"
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+
+
+class Faces(Record):
+    """The face set of a run."""
+
+    name: str
+    sha256: str
+    split: str
+    images: int
+    real: int
+    fake: int
+    categories: dict[str, int]
+    synthetic: bool = False
+    note: str = ""
+
+
+class Cell(Record):
+    """Variant x target x runtime x provider x threads, with all that was learned."""
+
+    id: str  # safe as a file name
+    key: Key
+    outcome: Outcome
+    reason: str = ""
+    next_step: str = ""
+    verdict: Verdict | None = None  # None where no time was measured
+    metrics: tuple[Metric, ...] = ()
+    fingerprint: Fingerprint | None = None
+    rounds: tuple[Round, ...] = ()
+    memory: Memory | None = None
+    accuracy: Accuracy | None = None
+    operators: tuple[OperatorTime, ...] = ()
+
+    def value(self, metric: str, scope: str) -> float | None:
+        """Return one figure, None where it was not measured."""
+        return next((m.value for m in self.metrics if m.metric == metric and m.scope == scope), None)
+
+    def metric(self, metric: str, scope: str) -> Metric | None:
+        """Return one figure with its interval, None where there is none."""
+        return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
+
+
+class Method(Record):
+    """How a run measured."""
+
+    version: int
+    setting: Literal["default", "quick", "full"]
+    rounds_min: int
+    round_frames: int
+    round_s: float
+    warmup_frames: int
+    warmup_s: float
+    half_width: float  # asked of p50's interval, relative
+    budget_s: float  # a cell
+
+
+class Run(Record):
+    """One run: a matrix of cells, and where, when and how it was measured."""
+
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    id: str
+    name: str
+    tag: str = ""
+    edgerig: str  # version
+    command: str
+    started: str
+    finished: str | None = None  # None: interrupted or under way
+    seconds: float = 0.0
+    seed: int
+    commit: str = ""
+    method: Method
+    faces: Faces
+    variants: tuple[Variant, ...]
+    targets: tuple[Target, ...]
+    cells: tuple[Cell, ...]
+    warnings: tuple[str, ...] = ()
+    headline: str = ""
+
+    def variant(self, name: str) -> Variant:
+        """Return a variant by name; raises KeyError."""
+        return {variant.name: variant for variant in self.variants}[name]
+
+    def target(self, name: str) -> Target:
+        """Return a target by name; raises KeyError."""
+        return {target.name: target for target in self.targets}[name]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `run.json`."""
+    return Run.model_json_schema()

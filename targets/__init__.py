@@ -1,0 +1,1 @@
+"""Where it is measured: profiles, transports, and the parsers of what devices say."""

@@ -1,0 +1,42 @@
+"""From a target to its transport: one row for each way to reach a device."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from targets.fake import FakeTransport
+from targets.local import LocalTransport
+from targets.profile import Target
+from targets.transport import Transport
+
+
+def _local(target: Target, devices: Path) -> Transport:
+    return LocalTransport(devices / target.name)
+
+
+def _fake(target: Target, devices: Path) -> Transport:
+    return FakeTransport(_local(target, devices), target.settings.faults)
+
+
+TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {"local": _local, "fake": _fake}
+
+
+def connect(target: Target, devices: Path) -> Transport:
+    """Return an open transport to a target.
+
+    Args:
+        target: which device.
+        devices: folder of the controller where devices that are this machine have theirs.
+
+    Raises:
+        TargetUnreachable: it does not answer.
+        TargetRefused: it answers and says no.
+    """
+    return TRANSPORTS[target.settings.transport](target, devices)
+
+
+def python_of(target: Target) -> str:
+    """Return the Python that runs the agent there."""
+    return target.settings.python or sys.executable

@@ -1,0 +1,107 @@
+"""Profiles: what is known of a kind of device before it is asked. One TOML file each, in `profiles/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgerig import toml
+from edgerig.errors import ConfigError
+from targets.fake import Fault
+from targets.vitals import PARSERS
+
+SHIPPED = Path(__file__).parent / "profiles"
+DEFAULT = "x86"
+
+
+class Table(BaseModel):
+    """Base of the profile's tables: immutable, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Vital(Table):
+    """[vitals.NAME]: a file to read (one "*" allowed) or a command to run on the device, and who parses it."""
+
+    file: str | None = None
+    command: tuple[str, ...] | None = None
+    parser: str
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if (self.file is None) == (self.command is None):
+            raise ValueError("a vital needs either file or command")
+        if self.parser not in PARSERS:
+            raise ValueError(f"unknown parser '{self.parser}'; known: {', '.join(PARSERS)}")
+        return self
+
+
+class Profile(Table):
+    """A device, or a kind of devices.
+
+    Attributes:
+        description: for people.
+        transport: how bytes get there.
+        architecture: what `uname -m` must say, "" for any.
+        python: the Python that runs the agent; None is the controller's own, for `local`.
+        launcher: words put before each measuring process's command line, e.g. of an emulator.
+        runtimes: which to use when a run names none; () is every one that fits the variant.
+        affinity: processors to measure on; None is as found.
+        memory_limit_mb: most address space of a measuring process, in MiB.
+        allow_fallback: a provider other than the asked one is no failure.
+        emulated: its times say nothing of a real device.
+        tags: for choosing several targets.
+        faults: what the fake transport breaks.
+        vitals: what to watch.
+    """
+
+    description: str = ""
+    transport: Literal["local", "fake"] = "local"
+    architecture: str = ""
+    python: str | None = None
+    launcher: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    affinity: tuple[int, ...] | None = None
+    memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
+    allow_fallback: bool = False
+    emulated: bool = False
+    tags: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    vitals: dict[str, Vital] = Field(default_factory=dict)
+
+
+class Target(Table):
+    """A device that a run can name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+    profile: str
+    settings: Profile
+
+
+def shipped() -> list[str]:
+    """Return the names of the profiles that come with edgerig."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:
+    """Return a target by name: one of the configuration's `[targets.NAME]`, or a shipped profile.
+
+    Raises:
+        ConfigError: there is none, it extends what is not there, or a key is wrong.
+    """
+    if name not in tables and name not in shipped():
+        known = [*tables, *shipped()]
+        raise ConfigError(f"there is no target '{name}'.", toml.nearest(name, known) or f"Known: {', '.join(known)}.")
+    table = dict(tables.get(name, {"extends": name}))
+    base = table.pop("extends", DEFAULT)
+    if base not in shipped():
+        raise ConfigError(
+            f"{where}: targets.{name} extends '{base}', which is no profile.",
+            toml.nearest(str(base), shipped()) or f"Profiles: {', '.join(shipped())}.",
+        )
+    merged = {**toml.load(SHIPPED / f"{base}.toml"), **table}
+    settings = toml.validated(Profile, merged, f"{where}: targets.{name}")
+    return toml.validated(Target, {"name": name, "profile": base, "settings": settings}, f"{where}: targets")
