@@ -22,6 +22,7 @@ A request that cannot be served is answered {"kind":"error","body":{"message":..
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +37,8 @@ PHASES = ("started", "runtime_imported", "model_loaded", "first_frame", "steady"
 
 # Outcomes that an agent can tell; "lost" and "skipped" are the controller's.
 OUTCOMES = ("ok", "failed", "crashed", "timeout", "out-of-memory", "unsupported")
+
+ARRAYS = ("frames.npy", "scores.npy", "outputs.npy")  # files that a job may leave in the spool
 
 JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile")
 
@@ -170,7 +173,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """A file in the job's spool folder: frames.npy, scores.npy, outputs.npy."""
+    """A file in the job's spool folder, one of ARRAYS."""
 
     name: str
     bytes: int
@@ -235,13 +238,20 @@ def decode(line: bytes) -> Message:
     """Return the message of one line; raises ValueError with the reason where it is none."""
     if len(line) > MAX_LINE:
         raise ValueError(f"a line of more than {MAX_LINE} bytes")
-    content = json.loads(line.decode("utf-8"))
+    content = json.loads(line.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
     if not isinstance(content, dict) or content.get("v") != VERSION:
         raise ValueError(f"not a message of version {VERSION}")
     kind, number, body = content.get("kind"), content.get("id"), content.get("body", {})
     if not isinstance(kind, str) or not isinstance(number, int) or not isinstance(body, dict):
         raise ValueError("a message without kind, id or body")
     return Message(kind, number, body)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]}")
+    return value
 
 
 def job_from(body: dict[str, Any]) -> Job:
