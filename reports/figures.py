@@ -1,0 +1,68 @@
+"""Figures as people read them: enough digits and no more, "–" where nothing was measured."""
+
+from __future__ import annotations
+
+from reports.records import Cell, Metric, Outcome, Run
+from reports.trust import half_width
+
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with so many significant digits, not in scientific form: 1.23, 45.6, 1,234."""
+    if value is None:
+        return NONE
+    if value == 0 or not 1e-6 <= abs(value) < 1e9:
+        return f"{value:.{digits}g}"
+    whole = len(f"{abs(value):.0f}") if abs(value) >= 1 else 1 - _zeros(abs(value))
+    return f"{value:,.{max(0, digits - whole)}f}"
+
+
+def _zeros(value: float) -> int:
+    """Return the position of the first digit after the point: 1 for 0.5, 3 for 0.002."""
+    return next(place for place in range(1, 10) if value * 10**place >= 1)
+
+
+def latency(cell: Cell) -> str:
+    """Return the end-to-end p50 in ms with its relative half-width: "1.23 ± 0.8 %"."""
+    metric = cell.metric("latency_p50", "end_to_end")
+    width = half_width(metric)
+    value = number(metric.value) if metric else NONE
+    return value if width is None else f"{value} ± {percent(width)}"
+
+
+def percent(share: float) -> str:
+    """Return a share with two significant digits: "0.84 %", "12 %"."""
+    return f"{number(100 * share, 2)} %"
+
+
+def rate(metric: Metric | None, digits: int = 3) -> str:
+    """Return a rate in [0, 1] with so many digits after the point."""
+    return NONE if metric is None or metric.value is None else f"{metric.value:.{digits}f}"
+
+
+def interval(metric: Metric | None, digits: int | None = None) -> str:
+    """Return both ends of an interval, "" without one; digits after the point, or three significant."""
+    if metric is None or metric.ci_low is None or metric.ci_high is None:
+        return ""
+    ends = (metric.ci_low, metric.ci_high)
+    low, high = (number(end) if digits is None else f"{end:.{digits}f}" for end in ends)
+    return f"{low} to {high}"
+
+
+def memory(cell: Cell) -> str:
+    """Return the peak resident memory in MiB."""
+    return number(cell.value("vm_hwm_mb", "all"))
+
+
+def megabytes(run: Run, cell: Cell) -> str:
+    """Return the size of a cell's model file in MB (1e6 bytes)."""
+    sizes = {variant.name: variant.bytes for variant in run.variants}
+    return number(sizes[cell.key.variant] / 1e6) if cell.key.variant in sizes else NONE
+
+
+def standing(cell: Cell) -> str:
+    """Return the outcome where it is not ok, else the trust in the times: one word."""
+    if cell.outcome is not Outcome.OK or cell.verdict is None:
+        return str(cell.outcome)
+    return str(cell.verdict.trust)

@@ -1,0 +1,46 @@
+"""`cells.csv`, a row a cell, and `results.csv`, a row a figure; UTF-8, commas, empty: not measured.
+
+A name from outside that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
+injection); numbers stay numbers, since only text can begin with what is dangerous.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from reports import tables
+from reports.records import Run
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def files(run: Run, _folder: Path | None) -> dict[str, str]:
+    """Return both tables as CSV."""
+    return {
+        "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
+        "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
+    }
+
+
+def _csv(columns: Iterable[str], rows: Iterator[Mapping[str, object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return stream.getvalue()
+
+
+def _cell(value: object) -> str:
+    """Return a value as text: numbers in the shortest form that reads back equal, names made harmless."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return "'" + text if text.startswith(_FORMULA) else text

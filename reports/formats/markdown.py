@@ -1,0 +1,65 @@
+"""`summary.md`: headline and table for a pull request or a job's summary page."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from reports import figures
+from reports.headline import headline
+from reports.records import Cell, Run
+
+_COLUMNS = (
+    "variant",
+    "target",
+    "runtime",
+    "threads",
+    "p50 ms",
+    "p95 ms",
+    "peak MiB",
+    "AUC",
+    "size MB",
+    "trust",
+)
+
+
+def files(run: Run, _folder: Path | None) -> dict[str, str]:
+    """Return the summary in GitHub-flavoured Markdown."""
+    return {"summary.md": "\n".join(_lines(run)) + "\n"}
+
+
+def _lines(run: Run) -> Iterator[str]:
+    yield f"**{_plain(run.headline or headline(run))}**"
+    yield ""
+    yield "| " + " | ".join(_COLUMNS) + " |"
+    yield "|---|---|---|" + "---:|" * 6 + "---|"
+    for cell in run.cells:
+        yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield ""
+    yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
+    for warning in run.warnings:
+        yield f"- {_plain(warning)}"
+
+
+def _row(run: Run, cell: Cell) -> tuple[str, ...]:
+    key = cell.key
+    return (
+        _plain(key.variant),
+        _plain(key.target),
+        _plain(f"{key.runtime} {key.provider}"),
+        str(key.threads),
+        figures.latency(cell),
+        figures.number(cell.value("latency_p95", "end_to_end")),
+        figures.memory(cell),
+        figures.rate(cell.metric("auc", "all")),
+        figures.megabytes(run, cell),
+        _plain(figures.standing(cell)),
+    )
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is: no markup, link, mention, table cell or line of its own."""
+    one_line = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_{}\[\]()#|~])", r"\\\1", one_line).replace("@", "@\u200b")

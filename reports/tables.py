@@ -1,0 +1,124 @@
+"""A run as rows: the tidy table of figures and the table of cells, for CSV files and data frames alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reports.records import Cell, Metric, Run, Variant
+from reports.trust import counted
+
+KEY_COLUMNS = ("run", "target", "variant", "runtime", "provider", "threads")
+
+RESULT_COLUMNS = (
+    *KEY_COLUMNS,
+    *("metric", "scope", "unit", "value", "ci_low", "ci_high", "n", "lower_is_better", "outcome", "trust"),
+)
+
+# Column of cells.csv -> metric and scope; those in WITH_ENDS have _low and _high beside them.
+FIGURES = {
+    "p50_ms": ("latency_p50", "end_to_end"),
+    "p90_ms": ("latency_p90", "end_to_end"),
+    "p95_ms": ("latency_p95", "end_to_end"),
+    "p99_ms": ("latency_p99", "end_to_end"),
+    "inference_p50_ms": ("latency_p50", "inference"),
+    "fps": ("fps", "end_to_end"),
+    "load_ms": ("load_ms", "all"),
+    "first_frame_ms": ("first_frame_ms", "all"),
+    "vm_hwm_mb": ("vm_hwm_mb", "all"),
+    "pss_mb": ("pss_mb", "all"),
+    "accuracy": ("accuracy", "all"),
+    "precision": ("precision", "all"),
+    "recall": ("recall", "all"),
+    "f1": ("f1", "all"),
+    "auc": ("auc", "all"),
+    "eer": ("eer", "all"),
+}
+WITH_ENDS = ("p50_ms", "accuracy", "auc")
+
+CELL_COLUMNS = (
+    *KEY_COLUMNS,
+    *("cell", "outcome", "reason", "next_step", "trust", "trust_reason", "emulated"),
+    *("rounds", "rounds_counted", "frames"),
+    *(
+        column
+        for name in FIGURES
+        for column in ((name, f"{name}_low", f"{name}_high") if name in WITH_ENDS else (name,))
+    ),
+    *("bytes", "parameters", "macs", "parent", "techniques", "sha256"),
+)
+
+
+def result_rows(run: Run) -> Iterator[dict[str, object]]:
+    """Yield a row a figure, keys RESULT_COLUMNS.
+
+    A cell that is not ok has one more row, metric "outcome" without a value, so as not to be missing.
+    """
+    for cell in run.cells:
+        if cell.outcome != "ok":
+            yield _result(run, cell, Metric(metric="outcome", scope="all", unit="", value=None, n=0))
+        for metric in cell.metrics:
+            yield _result(run, cell, metric)
+
+
+def cell_rows(run: Run) -> Iterator[dict[str, object]]:
+    """Yield a row a cell, keys CELL_COLUMNS; None where nothing was measured."""
+    emulated = {target.name: target.emulated for target in run.targets}
+    variants = {variant.name: variant for variant in run.variants}
+    for cell in run.cells:
+        used = counted(cell.rounds)
+        end_to_end = cell.metric("latency_p50", "end_to_end")
+        yield {
+            **_key(run, cell),
+            "cell": cell.id,
+            "outcome": str(cell.outcome),
+            "reason": cell.reason,
+            "next_step": cell.next_step or (cell.verdict.next_step if cell.verdict else ""),
+            "trust": _trust(cell),
+            "trust_reason": cell.verdict.reason if cell.verdict else None,
+            "emulated": emulated.get(cell.key.target),
+            "rounds": len(cell.rounds),
+            "rounds_counted": len(used),
+            "frames": end_to_end.n if end_to_end else 0,
+            **_figures(cell),
+            **_variant(variants.get(cell.key.variant)),
+        }
+
+
+def _key(run: Run, cell: Cell) -> dict[str, object]:
+    key = cell.key
+    names = (run.id, key.target, key.variant, key.runtime, key.provider, key.threads)
+    return dict(zip(KEY_COLUMNS, names, strict=True))
+
+
+def _result(run: Run, cell: Cell, metric: Metric) -> dict[str, object]:
+    return {**_key(run, cell), **metric.model_dump(), "outcome": str(cell.outcome), "trust": _trust(cell)}
+
+
+def _trust(cell: Cell) -> str | None:
+    return str(cell.verdict.trust) if cell.verdict else None
+
+
+def _figures(cell: Cell) -> dict[str, float | None]:
+    row: dict[str, float | None] = {}
+    for name, (metric, scope) in FIGURES.items():
+        found = cell.metric(metric, scope)
+        row[name] = found.value if found else None
+        if name in WITH_ENDS:
+            row |= {
+                f"{name}_low": found.ci_low if found else None,
+                f"{name}_high": found.ci_high if found else None,
+            }
+    return row
+
+
+def _variant(variant: Variant | None) -> dict[str, object]:
+    if variant is None:
+        return dict.fromkeys(("bytes", "parameters", "macs", "parent", "techniques", "sha256"))
+    return {
+        "bytes": variant.bytes,
+        "parameters": variant.parameters,
+        "macs": variant.macs,
+        "parent": variant.parent,
+        "techniques": " ".join(variant.techniques),
+        "sha256": variant.sha256,
+    }

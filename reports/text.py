@@ -1,0 +1,138 @@
+"""A run for terminals (80 columns suffice), for notebooks, and as data frames."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from reports import figures, tables
+from reports.headline import headline
+from reports.records import Cell, Outcome, Run, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_COLOURS = {"ok": "green", "trusted": "green", "skipped": "dim", "unsupported": "dim", "emulated": "dim"}
+
+
+def summary(run: Run) -> RenderableType:
+    """Return headline, one table a target, and the reasons of what is not ok, for a rich console."""
+    from rich.console import Group  # noqa: PLC0415  rich, pandas and jinja2 are loaded by those who use them
+    from rich.text import Text  # noqa: PLC0415
+
+    parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
+    parts += [table(run, target) for target in run.targets if _cells(run, target)]
+    parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
+    return Group(*parts)
+
+
+def as_text(run: Run, width: int = 80, color: bool = False) -> str:
+    """Return the summary as lines of at most `width` columns, with ANSI colours if asked."""
+    from rich.console import Console  # noqa: PLC0415
+
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+    )
+    console.print(summary(run))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def table(run: Run, target: Target) -> Table:
+    """Return the cells of a target, a row each; figures that are missing are "–"."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    cells = _cells(run, target)
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(_title(target, cells)), title_justify="left")
+    shown.add_column("variant", overflow="fold", min_width=12)
+    for name in ("thr", "p50 ms", "p95", "fps", "MiB", "AUC", "MB"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("trust", no_wrap=True)
+    mixed = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
+    for cell in cells:
+        name, *numbers = _row(run, cell)
+        name += f"\n  {cell.key.runtime} {cell.key.provider}" if mixed else ""
+        word = figures.standing(cell)
+        standing = Text(word, style=_COLOURS.get(word, "yellow"))
+        shown.add_row(Text(name), *(Text(value) for value in numbers), standing)
+    return shown
+
+
+def reasons(run: Run) -> list[str]:
+    """Return a line for each cell that is not ok or not trusted: why, and what to do next."""
+    lines = []
+    for cell in run.cells:
+        if cell.outcome is not Outcome.OK:
+            lines.append(_reason(f"{cell.key}: {cell.outcome}", cell.reason, cell.next_step))
+        elif cell.verdict and cell.verdict.trust != "trusted":
+            verdict = cell.verdict
+            lines.append(_reason(f"{cell.key}: {verdict.trust}", verdict.reason, verdict.next_step))
+    return lines
+
+
+def to_frames(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return cells (a row a cell) and results (a row a figure) as data frames, columns as in the CSV files.
+
+    What was not measured is NaN or None; no name is changed as it is for spreadsheets.
+    """
+    import pandas as pd  # noqa: PLC0415
+
+    cells = pd.DataFrame(list(tables.cell_rows(run)), columns=list(tables.CELL_COLUMNS))
+    results = pd.DataFrame(list(tables.result_rows(run)), columns=list(tables.RESULT_COLUMNS))
+    return cells, results
+
+
+def notebook(run: Run) -> str:
+    """Return headline and table as a piece of HTML, everything escaped: for `_repr_html_`."""
+    from markupsafe import Markup, escape  # noqa: PLC0415
+
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("target", *_NAMES))
+    rows = Markup("").join(_html_row((cell.key.target, *_row(run, cell), figures.standing(cell))) for cell in run.cells)
+    title = escape(run.headline or headline(run))
+    return f"<p><strong>{title}</strong></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+_NAMES = ("variant", "threads", "p50 ms", "p95 ms", "fps", "peak MiB", "AUC", "size MB", "trust")
+
+
+def _html_row(values: tuple[str, ...]) -> str:
+    from markupsafe import Markup  # noqa: PLC0415
+
+    cells = Markup("").join(Markup("<td>{}</td>").format(value) for value in values)
+    return Markup("<tr>{}</tr>").format(cells)
+
+
+def _row(run: Run, cell: Cell) -> tuple[str, ...]:
+    return (
+        cell.key.variant,
+        str(cell.key.threads),
+        figures.latency(cell),
+        figures.number(cell.value("latency_p95", "end_to_end")),
+        figures.number(cell.value("fps", "end_to_end")),
+        figures.memory(cell),
+        figures.rate(cell.metric("auc", "all")),
+        figures.megabytes(run, cell),
+    )
+
+
+def _cells(run: Run, target: Target) -> list[Cell]:
+    return [cell for cell in run.cells if cell.key.target == target.name]
+
+
+def _title(target: Target, cells: list[Cell]) -> str:
+    ran = sorted({f"{cell.key.runtime} {cell.key.provider}" for cell in cells})
+    device = f" ({target.device})" if target.device else ""
+    emulated = ", emulated: times are not those of a device" if target.emulated else ""
+    return f"{target.name}{device}, {', '.join(ran)}{emulated}"
+
+
+def _reason(what: str, why: str, step: str) -> str:
+    return what + (f": {why}" if why else "") + (f" -> {step}" if step else "")
