@@ -107,7 +107,9 @@ def _sweep(truth: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats, Flo
     """Return distinct thresholds falling, and how many true positives and faces each one calls fake."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
-    return score[order][ends], np.cumsum(truth[order])[ends].astype(float), ends + 1.0
+    hits: Floats = np.cumsum(truth[order])[ends].astype(np.float64)
+    called: Floats = (ends + 1).astype(np.float64)
+    return score[order][ends], hits, called
 
 
 def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:

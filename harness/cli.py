@@ -104,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgerigError as error:
         return _told(error, "--debug" in words)
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("\nStopped.", err=True)
-        return 143 if isinstance(error, Terminated) else 130
+        # click turns every KeyboardInterrupt into an Abort; which one it was is the cause.
+        return 143 if isinstance(error.__cause__ or error, Terminated) else 130
     except BrokenPipeError:
         # Who reads our stdout has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

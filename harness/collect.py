@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from reports import collate, headline, records
 from reports.collate import Measured, Scores
 from reports.records import Accuracy, Cell, Fingerprint, Metric, Outcome, Round, Run
 from targets.profile import Target
+
+WORSE_THAN_CHANCE = 0.5
 
 Scored = tuple[Accuracy, tuple[Metric, ...]]
 
@@ -49,7 +52,22 @@ def collect(state: State, folder: Path) -> Run:
         cells=cells,
         warnings=tuple(state.warnings),
     )
-    return run.model_copy(update={"headline": headline.headline(run)})
+    warnings = (*run.warnings, *_wrong_way_round(run))
+    return run.model_copy(update={"headline": headline.headline(run), "warnings": warnings})
+
+
+def _wrong_way_round(run: Run) -> Iterator[str]:
+    """Yield a warning for each variant that finds real faces where it should find fakes."""
+    told = set()
+    for cell in run.cells:
+        auc = cell.metric("auc", "all")
+        # Without an interval (all faces the wrong way round) the value itself speaks.
+        if auc and (auc.ci_high or auc.value or 0.0) < WORSE_THAN_CHANCE and cell.key.variant not in told:
+            told.add(cell.key.variant)
+            yield (
+                f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: its output probably means 'real'. "
+                "Set another output.index, or output.inverted, in its manifest."
+            )
 
 
 def _seconds(state: State) -> float:

@@ -195,7 +195,8 @@ class Prober:
 
 def _planned(path: Path, spec: InputSpec, output: OutputSpec) -> PlannedVariant:
     """Return a variant that is good enough to be tried."""
-    table = manifest.Manifest(name=path.stem, file=path.name, input=manifest.Input(size=(spec.height, spec.width)))
+    keys = {"name": _name(path), "file": path.name, "input": {"size": (spec.height, spec.width)}}
+    table = toml.validated(manifest.Manifest, keys, str(path))
     variant = manifest.Variant(table, path, digest.of_file(path), path.stat().st_size)
     return plan.planned_variant(variant).model_copy(update={"input": spec, "output": output})
 
@@ -274,7 +275,7 @@ def _opposite(output: OutputSpec) -> str:
 def _table(path: Path, best: Choice, facts: onnx_facts.OnnxFacts | None) -> dict[str, Any]:
     """Return the manifest's keys, those that have their default left out."""
     table: dict[str, Any] = {
-        "name": path.stem,
+        "name": _name(path),
         "file": path.name,
         "bytes": path.stat().st_size,
         "sha256": digest.of_file(path),
@@ -285,6 +286,12 @@ def _table(path: Path, best: Choice, facts: onnx_facts.OnnxFacts | None) -> dict
         table |= {"parameters": facts.parameters, "techniques": list(facts.techniques)}
         table |= {"macs": facts.macs} if facts.macs else {}
     return table
+
+
+def _name(path: Path) -> str:
+    """Return what a model is called: its file without the suffix, or with it where that alone tells two apart."""
+    alike = [other for other in path.parent.glob("*.*") if other.stem == path.stem and other.suffix in manifest.FORMATS]
+    return path.name if len(alike) > 1 else path.stem
 
 
 def _input_table(spec: InputSpec) -> dict[str, Any]:
@@ -331,14 +338,14 @@ def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
     if not tables:
         return []
     family = folder / f"{plan.slug(folder.resolve().name)}{manifest.FAMILY_SUFFIX}"
-    shared, written = {}, []
-    # A family that is there may have other children: it stays, and the new manifests say all themselves.
-    if not family.exists() or len(tables) == len(models_in(folder)):
-        shared = _shared([{key: table[key] for key in ("input", "output")} for table in tables])
-        written.append(_written(family, {**_HEAD, **shared}))
+    if family.exists() and len(tables) < len(models_in(folder)):
+        # It may have other children, so it stays; nothing of it, e.g. a quantized input's scale, is inherited.
+        return [_written(folder / f"{table['name']}.toml", {**_HEAD, **table}) for table in tables]
+    shared = _shared([{key: table[key] for key in ("input", "output")} for table in tables])
+    written = [_written(family, {**_HEAD, **shared})]
     for table in tables:
         own = {"extends": family.name, **_without(table, shared)}
-        written.append(_written((folder / table["file"]).with_suffix(".toml"), own))
+        written.append(_written(folder / f"{table['name']}.toml", own))
     return written
 
 

@@ -28,7 +28,6 @@ from targets import vitals
 from targets.profile import Target
 
 END_TO_END = protocol.STAGES.index("end_to_end")
-CHECK_DEADLINE_S = 60.0  # loading a big model on a slow card takes 20 s
 SLOWEST = 20.0  # a job may take so many times what its check promised
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
 
@@ -102,7 +101,7 @@ class Measuring:
         }
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
-        job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=CHECK_DEADLINE_S)
+        job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=self.target.settings.deadline_s)
         result = self.session.run(job)
         self.session.forget(job)
         return {
@@ -259,7 +258,7 @@ class Measuring:
 
     def _deadline(self, cell: PlannedCell, frames: int) -> float:
         check = self.state.checks.get(cell.id)
-        return CHECK_DEADLINE_S + SLOWEST * frames * (check.frame_ms if check else 0.0) / 1000
+        return self.target.settings.deadline_s + SLOWEST * frames * (check.frame_ms if check else 0.0) / 1000
 
     def _some_images(self) -> list[str]:
         """Return pictures for timing, spread over the set so that labels and categories are mixed."""

@@ -39,6 +39,7 @@ class Conversation:
         self._channel = channel
         self._numbers = itertools.count(1)
         self._buffer = b""
+        self._closed = False
 
     def ask(self, kind: str, body: object, deadline: Deadline, listen: Listener | None = None) -> Message:
         """Send a request and return its answer; progress on the way goes to `listen`.
@@ -72,11 +73,14 @@ class Conversation:
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             return protocol.decode(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProtocolError(f"the device sent something that is not our protocol: {error}.") from error
 
     def close(self) -> None:
-        """End the agent."""
+        """End the agent; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         with contextlib.suppress(LinkLost):
             self._channel.send(protocol.encode("bye", next(self._numbers)))
         self._channel.close()
@@ -220,6 +224,8 @@ class Session:
         self._persist(lambda: self._fetch(job, array, destination))
 
     def _fetch(self, job: Job, array: ArrayFile, destination: Path) -> None:
+        if array.name not in protocol.ARRAYS:  # it becomes a part of a path
+            raise ProtocolError(f"the device offers an array that no job makes: {_text(array.name)!r}.")
         part = destination.with_name(destination.name + ".part")
         try:
             with files.writing(destination):

@@ -24,7 +24,7 @@ from reports.records import Cell, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
-FORMATS = ("json", "csv")  # that every run gets
+FORMATS = ("json", "csv", "html")  # that every run gets
 
 ATTEMPTS = 3  # to reach a device, with a pause that doubles
 PAUSE_S = 0.5
@@ -37,7 +37,7 @@ def start(planned: Plan, runs: Path, progress: Progress) -> tuple[Run, Path]:
 
     Raises:
         OutputError, DiskFull: results cannot be written; what was is kept.
-        KeyboardInterrupt: passed on after the results so far are rendered.
+        KeyboardInterrupt: passed on after the results so far are rendered; its note is the run's folder.
     """
     folder = files.make_folder(runs / planned.id)
     with Journal(folder) as book:
@@ -71,8 +71,9 @@ def _measure(known: State, book: Journal, progress: Progress) -> None:
                 _measure_target(known, target, book, progress)
         if not known.lost:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         render(book.folder)
+        stop.add_note(str(book.folder))
         raise
 
 

@@ -51,6 +51,7 @@ class Profile(Table):
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
         memory_limit_mb: most address space of a measuring process, in MiB.
+        deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
         tags: for choosing several targets.
@@ -66,6 +67,7 @@ class Profile(Table):
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
     memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
+    deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
     emulated: bool = False
     tags: tuple[str, ...] = ()

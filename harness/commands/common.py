@@ -78,6 +78,12 @@ def stderr() -> Console:
     return progress.on_stderr()
 
 
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def print_json(value: object) -> None:
     """Print JSON on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -91,5 +97,5 @@ def print_run(run: Run, folder: Path, as_json: bool) -> int:
     # Without a terminal there is no width to fit: 80 columns cut off what a log should hold.
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(text.summary(run))
-    console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nReport: {shown(folder / 'report.html')}", markup=False, highlight=False, soft_wrap=True)
     return workflow.exit_code(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _run(folder: Path) -> dict[str, Any]:
             "cells": 0,
             "tag": "",
         }
-    done = "finished" if known.finished else f"cut short: edgerig resume {folder.name}"
+    done = "finished" if known.finished else "cut short"
     plan = known.plan
     return {
         "run": folder.name,
@@ -126,7 +127,9 @@ def _print_rows(rows: list[dict[str, Any]], what: str) -> None:
     table = Table(*(column.replace("_mb", ", MB") for column in columns))
     for row in rows:
         table.add_row(*(Text(_shown(row[column])) for column in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    if any(row.get("state") == "cut short" for row in rows):
+        click.echo("A run that was cut short goes on with: edgerig resume RUN", err=True)
 
 
 def _shown(value: object) -> str:

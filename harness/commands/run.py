@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,8 @@ def run(
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False)
-    measured, folder = workflow.start(planned, common.runs_folder(space, out), progress.shown_on(common.stderr()))
+    with _stoppable():
+        measured, folder = workflow.start(planned, common.runs_folder(space, out), progress.shown_on(common.stderr()))
     return common.print_run(measured, folder, as_json)
 
 
@@ -75,8 +78,21 @@ def resume(run_name: str, out: Path | None, config_path: Path | None, as_json: b
     """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
     space = common.workspace(config_path)
     folder = workflow.find_run(common.runs_folder(space, out), run_name)
-    measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()))
+    with _stoppable():
+        measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()))
     return common.print_run(measured, folder, as_json)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Say how to go on when a run is stopped."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        for folder in getattr(stop, "__notes__", []):
+            again = f"edgerig resume {common.shown(Path(folder))}"
+            click.echo(f"\nStopped; what was measured is kept. To go on: {again}", err=True)
+        raise
 
 
 def _print_plan(planned: Plan, as_json: bool) -> int:
