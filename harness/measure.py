@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import digest, files
-from harness import method
+from harness import method, places
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.journal import Journal
@@ -22,6 +22,7 @@ from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.session import Session
 from harness.state import State
+from model_zoo import faceset
 from reports import statistics
 from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase, Round, Vitals
 from targets import vitals
@@ -57,6 +58,7 @@ class Measuring:
     def run(self) -> None:
         """Measure all that is missing; raises TargetError where the device is lost."""
         self._identify()
+        self._fit_faces()
         self._push()
         for step in (self._check, self._rounds, self._memory, self._accuracy, self._operators):
             step()
@@ -74,10 +76,18 @@ class Measuring:
             self._add("warning", text=text)
         self._add("target", target=self.target.name, identity=vars(identity))
 
+    def _fit_faces(self) -> None:
+        """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
+        faces = self.plan.faces
+        self._pack, self._pack_sha256, self._suffix = faces.pack, faces.info.sha256, ""
+        if "cv2" not in self.session.identity.packages:
+            pixels = faceset.decoded(faces.pack, faces.images, places.packs())
+            self._pack, self._pack_sha256, self._suffix = pixels.path, pixels.sha256, ".npy"
+
     def _push(self) -> None:
         alive = {cell.key.variant for cell in self.cells if not self.state.dead(cell)}
         wanted = {file.sha256: file.path for name in alive for file in self.plan.variant(name).files}
-        wanted[self.plan.faces.info.sha256] = self.plan.faces.pack
+        wanted[self._pack_sha256] = self._pack
         self.progress.step(self.target.name, "pushing what the device does not have")
         self._add("pushed", target=self.target.name, bytes=self.session.push(wanted))
 
@@ -212,7 +222,7 @@ class Measuring:
             self.progress.step(
                 self.target.name, f"accuracy of {cell.key.variant} on {len(self.plan.faces.images)} faces"
             )
-            images = [face.path for face in self.plan.faces.images]
+            images = self._images()
             job = self._job(cell, "accuracy", images=images, deadline_s=self._deadline(cell, len(images)))
             result = self.session.run(job)
             scores = self._scores(cell, job, result)
@@ -254,7 +264,7 @@ class Measuring:
 
     def _job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         variant = self.plan.variant(cell.key.variant)
-        return job_for(self.target, variant, cell.key, kind, faces=self.plan.faces.info.sha256, **settings)
+        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **settings)
 
     def _deadline(self, cell: PlannedCell, frames: int) -> float:
         check = self.state.checks.get(cell.id)
@@ -262,8 +272,12 @@ class Measuring:
 
     def _some_images(self) -> list[str]:
         """Return pictures for timing, spread over the set so that labels and categories are mixed."""
-        paths = [face.path for face in self.plan.faces.images]
+        paths = self._images()
         return paths[:: max(1, len(paths) // LATENCY_IMAGES)][:LATENCY_IMAGES]
+
+    def _images(self) -> list[str]:
+        """Return the members of the pack that this target is fed, in the plan's order."""
+        return [face.path + self._suffix for face in self.plan.faces.images]
 
     def _kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
         """Fetch `folder`.npy of a result into the run's folder and return its name; None where there is none."""

@@ -44,10 +44,32 @@ def read(path: Path) -> OnnxFacts:
     return OnnxFacts(_parameters(model), _macs(model), _techniques(model))
 
 
+# Where operators have scales and zero points among their inputs.
+_HELPERS = {
+    "QuantizeLinear": (1, 2),
+    "DequantizeLinear": (1, 2),
+    "QLinearConv": (1, 2, 4, 5, 6, 7),
+    "QLinearMatMul": (1, 2, 4, 5, 6, 7),
+    "ConvInteger": (2, 3),
+    "MatMulInteger": (2, 3),
+}
+
+
 def _parameters(model: Any) -> int:
-    """Count elements of the weights: what an operator other than (de)quantizing scales reads."""
-    helpers = {name for node in model.graph.node if "Quantize" in node.op_type for name in node.input[1:]}
-    return sum(math.prod(w.dims) for w in model.graph.initializer if w.name not in helpers)
+    """Count elements of the weights: neither scales and zero points nor shapes and indices, which are int64."""
+    import onnx  # noqa: PLC0415
+
+    helpers = {
+        node.input[place]
+        for node in model.graph.node
+        for place in _HELPERS.get(node.op_type, ())
+        if place < len(node.input)
+    }
+    # In a dynamically quantized graph the scales of input and weights are multiplied by an operator of its own.
+    scales = {node.output[1] for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"}
+    helpers |= {name for node in model.graph.node if scales.intersection(node.input) for name in node.input}
+    weights = (weight for weight in model.graph.initializer if weight.data_type != onnx.TensorProto.INT64)
+    return sum(math.prod(weight.dims) for weight in weights if weight.name not in helpers)
 
 
 def _techniques(model: Any) -> tuple[str, ...]:
@@ -107,8 +129,8 @@ def _convolution(weight: list[int], output: list[int]) -> int:
 
 
 def _product(weight: list[int], output: list[int]) -> int:
-    # The dimension that is summed over is the one that the output does not have.
-    return math.prod(output) * (math.prod(weight) // output[-1])
+    # The dimension that is summed over: of a matrix, which may be transposed, the one that the output does not have.
+    return math.prod(output) * (math.prod(weight) // output[-1] if len(weight) == 2 else weight[-2:][0])
 
 
 _COUNTED = {

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from edgerig import digest, toml
-from edgerig.errors import ConfigError, FaceSetError, OutputError
+from edgerig import digest, files, toml
+from edgerig.errors import ConfigError, FaceSetError
 
 SHIPPED = Path(__file__).parent / "faces" / "drawn.zip"
 LABELS = ("real", "fake")
@@ -206,12 +206,39 @@ def pack(faces: FaceSet, folder: Path, progress: Callable[[int, int], None] | No
     """
     if faces.source.is_file():
         return Pack(faces.source, digest.of_file(faces.source), faces.source.stat().st_size)
-    data = _zipped(_members(faces, progress))
+    return _stored(_zipped(_members(faces, progress)), folder)
+
+
+def decoded(packed: Path, faces: Sequence[Face], folder: Path) -> Pack:
+    """Return a pack of the same pictures as pixels (uint8 [rows, columns, 3], BGR, `.npy`), for devices without OpenCV.
+
+    Its members are called as in `packed`, with `.npy` added. Raises OutputError where `folder` cannot be written.
+    """
+    with zipfile.ZipFile(packed) as archive:
+        members = [(f"{face.path}.npy", _pixels(archive.read(face.path), face.path)) for face in faces]
+    data = _zipped([("labels.csv", labels_csv([replace(face, path=f"{face.path}.npy") for face in faces])), *members])
+    return _stored(data, folder)
+
+
+def _stored(data: bytes, folder: Path) -> Pack:
     sha256 = digest.of_bytes(data)
     path = folder / f"{sha256}.zip"
     if not path.exists() or path.stat().st_size != len(data):
-        _write(path, data)
+        files.write(files.make_folder(folder) / path.name, data)
     return Pack(path, sha256, len(data))
+
+
+def _pixels(encoded: bytes, name: str) -> bytes:
+    import cv2  # noqa: PLC0415
+
+    if name.endswith(".npy"):
+        return encoded
+    picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise FaceSetError(f"{name} is not an image that OpenCV can read.")
+    stream = io.BytesIO()
+    np.save(stream, picture)
+    return stream.getvalue()
 
 
 def _members(faces: FaceSet, progress: Callable[[int, int], None] | None) -> Iterator[tuple[str, bytes]]:
@@ -252,13 +279,3 @@ def _zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
     return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"the packed faces cannot be written to {path.parent}: {error.strerror}.") from error

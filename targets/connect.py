@@ -20,7 +20,13 @@ def _fake(target: Target, devices: Path) -> Transport:
     return FakeTransport(_local(target, devices), target.settings.faults)
 
 
-TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {"local": _local, "fake": _fake}
+def _ssh(target: Target, devices: Path) -> Transport:
+    from targets.ssh import SshTransport  # noqa: PLC0415 - paramiko takes .2 s to import
+
+    return SshTransport(target.settings.address)
+
+
+TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {"local": _local, "ssh": _ssh, "fake": _fake}
 
 
 def connect(target: Target, devices: Path) -> Transport:
@@ -39,4 +45,4 @@ def connect(target: Target, devices: Path) -> Transport:
 
 def python_of(target: Target) -> str:
     """Return the Python that runs the agent there."""
-    return target.settings.python or sys.executable
+    return target.settings.python or (sys.executable if target.settings.transport in ("local", "fake") else "python3")

@@ -45,6 +45,7 @@ class Profile(Table):
     Attributes:
         description: for people.
         transport: how bytes get there.
+        address: `[user@]host[:port]` or an alias of ~/.ssh/config, for `ssh`.
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
         launcher: words put before each measuring process's command line, e.g. of an emulator.
@@ -60,7 +61,8 @@ class Profile(Table):
     """
 
     description: str = ""
-    transport: Literal["local", "fake"] = "local"
+    transport: Literal["local", "ssh", "fake"] = "local"
+    address: str = ""
     architecture: str = ""
     python: str | None = None
     launcher: tuple[str, ...] = ()
@@ -73,6 +75,12 @@ class Profile(Table):
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     vitals: dict[str, Vital] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.transport == "ssh" and not self.address:
+            raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
+        return self
 
 
 class Target(Table):

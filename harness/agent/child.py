@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -48,7 +47,10 @@ def _tried(bench: Bench) -> tuple[str, str]:
 
 def _die_with(parent: int) -> None:
     """Have the kernel kill this process with its parent, however that one ends."""
-    with contextlib.suppress(OSError, AttributeError):  # another libc, or an emulator that knows no prctl
+    # A Python without libffi has no ctypes, an emulator no prctl: there, a child whose agent is killed runs to its end.
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes  # noqa: PLC0415
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         os.kill(parent, 0)  # gone before the line above?

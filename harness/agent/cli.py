@@ -50,7 +50,12 @@ def _serve(own: str, root: Path) -> int:
     sys.stdout = sys.stderr
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
-    return Agent(own, digest_of(own), root.absolute(), Wire(0, speak)).serve()
+    try:
+        agent = Agent(own, digest_of(own), root.absolute(), Wire(0, speak))
+    except OSError as error:
+        sys.stderr.write(f"the folder {root} cannot be used: {error.strerror}\n")
+        return 1
+    return agent.serve()
 
 
 def _end(number: int, _frame: object) -> None:

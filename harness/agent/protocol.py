@@ -111,12 +111,12 @@ class Job:
         runtime: module of harness.agent.runtimes.
         provider: execution provider or delegate, as the runtime names it.
         threads: intra-op threads.
-        options: provider options.
+        options: provider options; for onnxruntime, keys that begin with "session." go to the session.
         input: what to feed; None for inspect.
         output: how to read the answer; None for inspect.
         faces: sha256 of the pack in the store, None for inspect.
         images: member names of the pack in the order to feed; latency passes cycle through them.
-        warmup_frames: fewest frames that are run and recorded but not counted.
+        warmup_frames: fewest frames that are run and recorded but not counted; the first one never counts.
         warmup_s: least seconds of the same.
         min_frames: fewest frames that count.
         min_s: least seconds of them.
@@ -192,18 +192,19 @@ class Operator:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What came of a job; fields that its kind does not fill are empty.
+    r"""What came of a job; fields that its kind does not fill are empty.
 
     Attributes:
         frames.npy: int64 ns [frames, 5], columns STAGES, -1 where a stage did not run (decode of raw pixels);
             the first `warmup` rows are the warm-up.
         scores.npy: float64 [images]; outputs.npy: float32 [images, outputs], raw.
         facts: what really ran, asked of the runtime: runtime_version, runtime_build, provider, precision,
-            threads, affinity, decoder, resizer, numpy.
-        times_ns: import, load, first_frame.
+            threads, threads_asked, affinity, decoder, resizer, numpy; latency passes add pictures_held (in memory,
+            to cycle through) and clock_pair_ns (two readings of the clock, which each stage's time includes).
+        times_ns: import, load, first_frame (end to end).
         memory_mb: phase -> {"vm_hwm": MiB, "pss": MiB}, missing where the kernel does not tell.
-        pixels_sha256: digest of all decoded pictures of an accuracy pass, in order.
-        bad_images: member names that could not be decoded.
+        pixels_sha256: of an accuracy pass, over "rows columns channels\n" and the bytes of each decoded picture.
+        bad_images: member names that could not be decoded, at most 1,000.
         stderr: the end of what the child said there.
     """
 

@@ -7,6 +7,7 @@ store/index.json    size, time and inode of each file when it was verified
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -77,7 +78,8 @@ class Store:
         if found != digest:
             source.unlink()
             raise ValueError(f"incoming/{digest} arrived damaged: its sha256 is {found}")
-        source.chmod(0o444)
+        with contextlib.suppress(OSError):  # FAT
+            source.chmod(0o444)
         source.replace(target)
         self._remember(digest)
 
@@ -110,7 +112,8 @@ def _sha256(path: Path) -> str:
     """Return the digest of what is on the disk, having asked for it to be there: power may be cut at any time."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+        with contextlib.suppress(OSError):  # a file system of Android's that knows no fsync of what is only read
+            os.fsync(stream.fileno())
         for chunk in iter(lambda: stream.read(CHUNK), b""):
             digest.update(chunk)
     return digest.hexdigest()

@@ -63,7 +63,7 @@ def run(
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
-        common.stderr().print(f"Note: {warning}", markup=False, highlight=False)
+        common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with _stoppable():
         measured, folder = workflow.start(planned, common.runs_folder(space, out), progress.shown_on(common.stderr()))
     return common.print_run(measured, folder, as_json)

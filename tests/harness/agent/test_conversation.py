@@ -95,6 +95,10 @@ def test_version_and_usage(tmp_path: Path) -> None:
     assert run_agent(tmp_path, "--help")[0] == 2
 
 
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    assert run_agent(tmp_path, "--root", "/dev/null/x") == (1, "")
+
+
 def test_without_numpy_the_first_answer_says_so(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('no', name='numpy')")
     hello = protocol.encode("hello", 7).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from edgerig.preprocess import resize
 from harness import pack
-from harness.agent import frame, protocol, vitals
+from harness.agent import frame, parent, protocol, vitals
 from harness.agent.decoder import Decoder
 from harness.agent.endings import Ending, explain_end, memory_left
 from harness.agent.failures import LONGEST, explain, sentence
@@ -22,6 +23,7 @@ from harness.agent.identity import cpu_name
 from harness.agent.protocol import Vital
 from harness.agent.runtimes import ort
 from harness.agent.spool import KEPT, Spool
+from harness.agent.store import Store
 from harness.agent.vitals import Vitals
 from harness.agent.wire import GoneError, Wire
 
@@ -184,6 +186,29 @@ def test_lines_come_whole_however_they_are_cut() -> None:
     with pytest.raises(GoneError):
         wire.send("hello", 1)
     os.close(listen)
+
+
+def test_a_child_is_killed_before_the_device_has_no_memory_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = b'{"fail": {"how": "hang", "at": "load"}}'
+    digest = hashlib.sha256(script).hexdigest()
+    store = Store(tmp_path)
+    (tmp_path / "store" / digest).write_bytes(script)
+    job = protocol.Job("job", "inspect", [protocol.StoredFile("model.null", digest)], "null")
+    monkeypatch.setattr(parent, "memory_left", lambda meminfo: (1, 2))
+    listen, write = os.pipe()
+    folder = Spool(tmp_path).begin(job)
+    result = parent.measure(job, folder, store, str(pack.build(tmp_path)), Wire(listen, write), 1)
+    os.close(listen)
+    os.close(write)
+    assert result["outcome"] == "out-of-memory"
+    assert result["reason"].startswith("the device ran out of memory")
+
+
+def test_a_result_that_is_too_long_for_a_line_loses_what_can_be_missed() -> None:
+    result = {"outcome": "ok", "vitals": ["x" * protocol.MAX_LINE], "operators": [1], "bad_images": []}
+    assert parent._bounded(result) == {"outcome": "ok", "vitals": [], "operators": [1], "bad_images": []}
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 40), (40, 8), (8, 8), (40, 40), (20, 20)])

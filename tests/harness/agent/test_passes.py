@@ -46,7 +46,7 @@ def test_inspect_describes_the_tensors(shared: Client, net: StoredFile, job_for:
 def test_check_runs_one_frame(shared: Client, net: StoredFile, job_for: JobMaker) -> None:
     result = good(shared, job_for(shared, "check", net, runtime="onnxruntime", output=LOGITS))
     assert result.times_ns["first_frame"] > 0
-    assert result.facts["decoder"].startswith("opencv 4")
+    assert result.facts["decoder"].startswith("opencv ")
 
 
 def test_accuracy_with_onnxruntime(shared: Client, net: StoredFile, job_for: JobMaker, pictures: Pictures) -> None:

@@ -1,0 +1,232 @@
+"""Bad input: one clear sentence that names the thing at fault, the right exit code, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from tests import needs
+from tests.support import faces, models
+
+HERE = '[targets.here]\narchitecture = ""\n'
+RUN = ("run", "--variants", "models", "--faces", "faces", "--target", "here", "--quick")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a face set, a model and a target, which is where commands run."""
+    faces.make(tmp_path / "faces", 12)
+    models.onnx_model(tmp_path / "models", "good")
+    (tmp_path / "edgerig.toml").write_text(HERE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _empty_faces(folder: Path) -> None:
+    shutil.rmtree(folder / "faces")
+    (folder / "faces" / "real").mkdir(parents=True)
+
+
+def _one_class(folder: Path) -> None:
+    shutil.rmtree(folder / "faces" / "fake")
+
+
+def _no_image(folder: Path) -> None:
+    (folder / "faces" / "real" / "notes.png").write_text("not a picture")
+
+
+def _unknown_label(folder: Path) -> None:
+    picture = next((folder / "faces" / "real").iterdir())
+    (folder / "faces" / "labels.csv").write_text(f"path,label\nreal/{picture.name},genuine\n")
+
+
+def _no_faces(folder: Path) -> None:
+    shutil.rmtree(folder / "faces")
+
+
+def _no_model(folder: Path) -> None:
+    (folder / "models" / "good.onnx").unlink()
+
+
+def _empty_model(folder: Path) -> None:
+    (folder / "models" / "good.onnx").write_bytes(b"")
+
+
+def _swapped_model(folder: Path) -> None:
+    path = folder / "models" / "good.toml"
+    path.write_text('sha256 = "' + "0" * 64 + '"\n' + path.read_text())
+
+
+def _no_manifest(folder: Path) -> None:
+    (folder / "models" / "good.toml").unlink()
+
+
+def _manifest_typo(folder: Path) -> None:
+    path = folder / "models" / "good.toml"
+    path.write_text("treshold = 0.4\n" + path.read_text())
+
+
+def _config_typo(folder: Path) -> None:
+    (folder / "edgerig.toml").write_text(HERE + "[runs.night]\nthread = [1]\n")
+
+
+def _target_typo(folder: Path) -> None:
+    (folder / "edgerig.toml").write_text(HERE + "afinity = [0]\n")
+
+
+def _broken_config(folder: Path) -> None:
+    (folder / "edgerig.toml").write_text("[targets\n")
+
+
+def _out_is_a_file(folder: Path) -> None:
+    (folder / "runs").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_empty_faces, ["faces", "empty"]),
+        (_one_class, ["faces", "only real", "AUC"]),
+        (_no_image, ["notes.png", "not an image"]),
+        (_unknown_label, ["line 2", "'genuine'", "'real' or 'fake'"]),
+        (_no_faces, ["there is no face set at faces"]),
+        (_no_model, ["good.onnx", "missing"]),
+        (_empty_model, ["good.onnx", "empty"]),
+        (_swapped_model, ["good.onnx", "not the file"]),
+        (_no_manifest, ["models", "edgerig variants init models"]),
+        (_manifest_typo, ["good.toml", "'treshold'", "'threshold'"]),
+        (_config_typo, ["edgerig.toml", "'runs.night.thread'", "'threads'"]),
+        (_target_typo, ["edgerig.toml", "'afinity'", "'affinity'"]),
+        (_broken_config, ["edgerig.toml", "not valid TOML"]),
+        (_out_is_a_file, ["runs", "cannot be written"]),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], words: list[str]
+) -> None:
+    spoil(folder)
+    assert main(RUN) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all(word in said.err for word in words), said.err
+    assert len([line for line in said.err.splitlines() if not line.startswith("Note: ")]) <= 2
+    assert not list(folder.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["runn"], "Did you mean 'run'?"),
+        (["run", "--varaints", "x"], "--variants"),
+        (["run", "--threads", "0"], "'0'"),
+        (["run", "nightly"], "'nightly'"),
+        (["run", "--variants", "nope"], "'nope'"),
+        (["run", "--target", "her"], "'here'"),
+        (["run", "--variants", "models", "--faces", "faces", "--runtime", "onxruntime"], "'onnxruntime'"),
+        (["show", "yesterday"], "edgerig list runs"),
+        (["resume", "faces"], "'faces'"),
+        (["report", "latest", "--format", "pdf"], "'pdf'"),
+        (["list", "models"], "variants"),
+        (["variants", "init", "nowhere"], "nowhere"),
+        (["variants", "init", "faces", "--faces", "faces"], "no model"),
+        (["init"], "--force"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_what_would_be_right(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert folder.is_dir()
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_damaged_model_fails_its_cell(folder: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    path = folder / "models" / "good.onnx"
+    path.write_bytes(path.read_bytes()[:200] if damage == "truncated" else b"\x00nonsense" * 50)
+    assert main(RUN) == 4
+    printed = capsys.readouterr().out
+    assert "failed" in printed
+    assert "cannot load model.onnx" in " ".join(printed.split())
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"size": [24, 24], "layout": "NHWC"}, "NHWC"),
+        ({"size": [32, 32]}, "32x32"),
+        ({"size": [24, 24], "dtype": "uint8"}, "uint8"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_model_is_found_before_measuring(
+    folder: Path, capsys: pytest.CaptureFixture[str], table: dict[str, object], told: str
+) -> None:
+    models.write_manifest(folder / "models" / "good.onnx", input=table)
+    assert main(RUN) == 4
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "the manifest says" in printed
+    assert told in printed
+    assert not list(folder.glob("runs/*/frames/*"))
+
+
+def test_an_index_that_the_model_does_not_have_is_found_before_measuring(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models.write_manifest(folder / "models" / "good.onnx", input={"size": [24, 24]}, output={"index": 7})
+    assert main(RUN) == 4
+    assert "7" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_runtime_that_is_not_installed_is_unsupported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = folder / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    site = next(bare.glob("lib/python*/site-packages"))
+    _link_numpy(site)
+    (folder / "edgerig.toml").write_text(f'{HERE}python = "{bare}/bin/python"\n')
+    models.null_model(folder / "models", "needs-nothing")
+    assert main(RUN) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "unsupported" in printed
+    assert "onnxruntime is not installed" in printed, printed
+
+
+def _link_numpy(site: Path) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    here = Path(np.__file__).parent.parent
+    for package in ("numpy", "numpy.libs"):
+        if (here / package).exists():
+            (site / package).symlink_to(here / package)
+
+
+def test_a_full_disk_keeps_what_was_measured(folder: Path) -> None:
+    needs.require("unshare", "a file system of the test's own needs unshare")
+    (folder / "runs").mkdir()
+    program = f"{sys.executable} -m harness {' '.join(RUN)}"
+    script = f"""
+        mount -t tmpfs -o size=96k tmpfs runs || exit 99
+        {program}; echo code=$?
+        wc -l runs/*/journal.jsonl
+        mount -o remount,size=64m runs
+        {program.replace(" ".join(RUN), "resume latest")}; echo code=$?
+    """
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script],
+        cwd=folder,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    needs.require(done.returncode != 99 and "unshare" not in done.stderr, "this machine allows no file system of ours")
+    codes = [line for line in done.stdout.splitlines() if line.startswith("code=")]
+    assert codes == ["code=4", "code=0"], done.stdout + done.stderr
+    assert "the disk is full" in done.stderr
+    assert "edgerig resume" in done.stderr
