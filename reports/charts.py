@@ -229,16 +229,7 @@ def scatter(points: Sequence[Point], name: str, title: str, quality: str) -> str
         axes.set_ylabel(f"{quality} (more is better)")
         figure.draw_without_rendering()
         for label in place_labels(axes, points):
-            axes.annotate(
-                label.text,
-                label.point,
-                xytext=(label.x, label.y),
-                textcoords="figure pixels",
-                fontsize=LABEL_SIZE,
-                va="bottom",
-                annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.35, "linewidth": 0.7} if label.far else None,
-            )
+            _write_label(axes, label)
         return inline(figure, name, title)
 
 
@@ -282,18 +273,38 @@ def best(points: Sequence[Point]) -> list[Point]:
     return front
 
 
+Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels of the figure
+
+
 @dataclass(frozen=True)
 class Label:
-    """Where a label's lower left corner goes, in pixels of the figure, and the point it belongs to."""
+    """A label: the room that it may take, and the point that it belongs to, in data and in pixels."""
 
     text: str
     point: tuple[float, float]
-    x: float
-    y: float
+    pixel: tuple[float, float]
+    box: Box
     far: bool  # so far from its point that a line has to join them
 
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
+def _write_label(axes: Axes, label: Label) -> None:
+    """Write a label into its box, on the side that is next to its point: the box may be wider than the text."""
+    left, bottom, right, _ = label.box
+    x, side = (left, "left") if left >= label.pixel[0] else (right, "right")
+    if left < label.pixel[0] < right:
+        x, side = (left + right) / 2, "center"
+    line = {"arrowstyle": "-", "color": INK, "alpha": 0.35, "linewidth": 0.7}
+    axes.annotate(
+        label.text,
+        label.point,
+        xytext=(x, bottom),
+        textcoords="figure pixels",
+        fontsize=LABEL_SIZE,
+        ha=side,
+        va="bottom",
+        annotation_clip=False,
+        arrowprops=line if label.far else None,
+    )
 
 
 def place_labels(axes: Axes, points: Sequence[Point]) -> list[Label]:
@@ -311,7 +322,7 @@ def place_labels(axes: Axes, points: Sequence[Point]) -> list[Label]:
         size = (0.62 * LABEL_SIZE * len(text) + 2, 1.25 * LABEL_SIZE)
         box, far = _free(float(x), float(y), marker_size(point.megabytes) / 2, size, taken)
         taken.append(box)
-        labels.append(Label(text, (point.ms[1], point.quality[1]), box[0], box[1], far))
+        labels.append(Label(text, (point.ms[1], point.quality[1]), (float(x), float(y)), box, far))
     return labels
 
 

@@ -213,7 +213,7 @@ def _start_metrics(rounds: Sequence[Round]) -> Iterator[Metric]:
         if not known:
             continue
         median, ends = statistics.percentile(known, 50), statistics.t_interval(known)
-        if ends:  # one cold round can pull the mean of the logs so far that its interval leaves the median
+        if ends:  # some cold rounds can pull the mean of the logs so far that its interval leaves the median
             ends = Interval(min(ends.low, median), max(ends.high, median))
         yield _metric(name, "all", "ms", median, len(known), True, ends)
 

@@ -14,13 +14,8 @@ def number(value: float | None, digits: int = 3) -> str:
         return NONE
     if value == 0 or not 1e-6 <= abs(value) < 1e9:
         return f"{value:.{digits}g}"
-    whole = len(f"{abs(value):.0f}") if abs(value) >= 1 else 1 - _zeros(abs(value))
-    return f"{value:,.{max(0, digits - whole)}f}"
-
-
-def _zeros(value: float) -> int:
-    """Return the position of the first digit after the point: 1 for 0.5, 3 for 0.002."""
-    return next(place for place in range(1, 10) if value * 10**place >= 1)
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.996 is 10.0
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
 def latency(cell: Cell) -> str:

@@ -21,7 +21,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 def write(run: Run, folder: Path, formats: Iterable[str] = tuple(FORMATS)) -> list[Path]:
     """Write the run into its folder in the named FORMATS and return the files.
 
-    Raises OutputError where that cannot be done; that file is then as it was before. KeyError: no such format.
+    Raises OutputError or DiskFull where that cannot be done; that file is then as it was. KeyError: no format.
     """
     files.make_folder(folder)
     written = []
@@ -42,6 +42,8 @@ def read(path: Path) -> Run:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"there is no run at {path}", "name a folder that holds a run.json") from error
+    except RecursionError as error:
+        raise _damaged(file, "it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise _damaged(file, f"{error}") from error
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from reports import tables
 from reports.records import Run
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
@@ -42,5 +42,5 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    text = str(value)
+    text = str(value).replace("\r", "\n")  # a bare one would end the row, unquoted
     return "'" + text if text.startswith(_FORMULA) else text

@@ -65,17 +65,19 @@ def test_geometric_mean_of_a_time_below_the_tick_is_zero() -> None:
 @given(st.lists(positive, min_size=2, max_size=12).filter(lambda values: len(set(values)) > 1))
 def test_t_interval_agrees_with_scipy_on_logs(values: list[float]) -> None:
     logs = np.log(values)
-    low, high = stats.t.interval(0.95, len(values) - 1, logs.mean(), stats.sem(logs))
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(logs)
     interval = statistics.t_interval(values)
     assert interval is not None
-    assert math.log(interval.low) == pytest.approx(max(low, -740), rel=1e-9, abs=1e-9)
-    assert math.log(interval.high) == pytest.approx(min(high, 700), rel=1e-9, abs=1e-9)
+    assert math.log(interval.low) == pytest.approx(logs.mean() - half, abs=1e-9)
+    assert math.log(interval.high) == pytest.approx(logs.mean() + half, abs=1e-9)
 
 
 def test_t_interval_needs_two_rounds_of_more_than_nothing() -> None:
     assert statistics.t_interval([1.0]) is None
     assert statistics.t_interval([1.0, 0.0]) is None
-    assert statistics.t_interval([2.0, 2.0]) == Interval(pytest.approx(2.0), pytest.approx(2.0))
+    still = statistics.t_interval([2.0, 2.0])
+    assert still is not None
+    assert (still.low, still.high) == pytest.approx((2.0, 2.0))
 
 
 def test_t_interval_covers_what_it_says() -> None:
