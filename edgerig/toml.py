@@ -24,7 +24,7 @@ else:
 def load(path: Path) -> dict[str, Any]:
     """Return a TOML file as a dictionary; raises ConfigError where it is missing, unreadable or no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no file {path}") from error
     except (OSError, UnicodeDecodeError) as error:

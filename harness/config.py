@@ -29,10 +29,10 @@ class RunTable(Table):
 
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
     faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
-    targets: tuple[str, ...] = Field((profile.DEFAULT,), description="names of targets")
+    targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names of targets")
     runtimes: tuple[str, ...] = Field((), description="all that read a variant's format by default")
     providers: tuple[str, ...] = Field((), description="the runtime's own by default")
-    threads: tuple[Positive, ...] = (1,)
+    threads: tuple[Positive, ...] = Field((1,), min_length=1)
     setting: Setting = "default"
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
@@ -133,4 +133,6 @@ def json_schema() -> dict[str, Any]:
         "default": profile.DEFAULT,
     }
     schema["properties"]["targets"]["additionalProperties"] = target
+    names = profile.Target.model_json_schema()["properties"]["name"]
+    schema["properties"]["targets"]["propertyNames"] = {key: names[key] for key in ("pattern", "maxLength")}
     return schema

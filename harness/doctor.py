@@ -39,8 +39,8 @@ def examine(target: Target) -> Iterator[Step]:
     try:
         session = workflow.open_session(target)
     except EdgerigError as error:
-        found = f"offline: {error.message}" if isinstance(error, TargetUnreachable) else error.message
-        yield Step(target.name, "connect", "failed", found, error.hint)
+        standing = "offline" if isinstance(error, TargetUnreachable) else "refused"
+        yield Step(target.name, "connect", "failed", f"{standing}: {error.message}", error.hint)
         for name in ("push", "one frame", "vitals"):
             yield Step(target.name, name, "skipped", "the device cannot be used")
         return

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from edgerig import digest, process, toml
-from edgerig.errors import ConfigError, ModelError, ProcessFailed
+from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
@@ -145,7 +145,8 @@ def make(
     """
     variants = select.variants(table.variants)
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
-    _refuse_unknown_runtimes(table.runtimes)
+    for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
+        _refuse_unknown_runtimes(names)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells(variants, target, table)]
@@ -184,7 +185,9 @@ def planned_faces(table: RunTable, packs: Path, progress: Any) -> tuple[PlannedF
         if any(face.split for face in everything.faces)
         else [f"{faces.name} has no splits: all of it counts as test, so it must not have been trained on."]
     )
-    return PlannedFaces(info=_faces_info(chosen, pack), pack=pack.path, bytes=pack.bytes, images=chosen.faces), warnings
+    return PlannedFaces(
+        info=_faces_info(chosen, pack), pack=pack.path.resolve(), bytes=pack.bytes, images=chosen.faces
+    ), warnings
 
 
 def _faces_info(faces: FaceSet, pack: Pack) -> records.Faces:
@@ -242,8 +245,8 @@ def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iter
                 id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
             )
         for runtime in runtimes:
-            for provider in table.providers or RUNTIMES[runtime].providers:
-                for threads in table.threads:
+            for provider in dict.fromkeys(table.providers or RUNTIMES[runtime].providers):
+                for threads in dict.fromkeys(table.threads):
                     key = _key(variant, target, runtime, provider, threads)
                     yield PlannedCell(id=cell_id(key), key=key)
 
@@ -267,7 +270,7 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
 
 
 def recheck(plan: Plan) -> None:
-    """Raise ModelError where a file that the plan names is gone or has changed since."""
+    """Raise ModelError or FaceSetError where a file that the plan names is gone or has changed since."""
     for variant in plan.variants:
         for file in variant.files:
             if not file.path.is_file() or digest.of_file(file.path) != file.sha256:
@@ -275,6 +278,9 @@ def recheck(plan: Plan) -> None:
                     f"{file.path} of variant '{variant.info.name}' is gone or has changed since the run began.",
                     "Restore it, or start a new run.",
                 )
+    pack = plan.faces.pack
+    if not pack.is_file() or digest.of_file(pack) != plan.faces.info.sha256:
+        raise FaceSetError(f"the packed faces {pack} are gone or have changed since the run began.", "Start a new run.")
 
 
 def git_commit() -> str:

@@ -24,8 +24,10 @@ Done = TypeVar("Done")
 Listener = Callable[[Progress], None]
 
 ANSWER_S = 60.0  # a device that says nothing for so long is lost; identity on a slow board takes 10 s
-RECONNECTS = 2  # after a lost link, with a pause that doubles
+RECONNECTS = 2  # after a lost link, more where the transport's patience lasts; the pause doubles up to 5 s
 PAUSE_S = 0.5
+LONGEST_PAUSE_S = 5.0
+LOSSES = 3  # links that one job may lose; a job that takes the device down with it would go on for ever
 
 
 class Conversation:
@@ -52,7 +54,7 @@ class Conversation:
         number = next(self._numbers)
         self._channel.send(protocol.encode(kind, number, body))
         while True:
-            answer = self._next(deadline)
+            answer = self._next(deadline.sooner(ANSWER_S))  # an agent at work says so once a second
             if answer.id != number:
                 continue  # the rest of a request that was given up
             if answer.kind == "error":
@@ -75,6 +77,11 @@ class Conversation:
             return protocol.decode(line)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"the device sent something that is not our protocol: {error}.") from error
+
+    def drop(self) -> None:
+        """Let go without a word: an agent that may linger goes on with its job."""
+        self._closed = True
+        self._channel.close()
 
     def close(self) -> None:
         """End the agent; a second time does nothing."""
@@ -140,7 +147,9 @@ class Session:
 
     def _hello(self) -> tuple[Conversation, Identity]:
         agent = f"{{root}}/agents/{self._agent.name}"
-        conversation = Conversation(self._transport.start([self._python, agent, "--root", "{root}"]))
+        patience = int(self._transport.patience_s)
+        linger = ["--linger", str(patience)] if patience else []
+        conversation = Conversation(self._transport.start([self._python, agent, "--root", "{root}", *linger]))
         try:
             answer = conversation.ask("hello", None, Deadline(ANSWER_S))
             identity = checked(Identity, answer.body)
@@ -178,14 +187,23 @@ class Session:
         Raises:
             TargetError: the device is lost, or what it sent is not our protocol.
         """
-        try:
-            return self._result(self._conversation.ask("job", job, Deadline(job.deadline_s + ANSWER_S), listen), job)
-        except LinkLost:
-            self._reconnect()
-        answer = self._conversation.ask("collect", {"token": job.token}, Deadline(ANSWER_S))
-        if answer.kind == "unknown":
-            answer = self._conversation.ask("job", job, Deadline(job.deadline_s + ANSWER_S), listen)
-        return self._result(answer, job)
+        for lost in range(LOSSES + 1):
+            try:
+                return self._result(self._answer(job, lost > 0, listen), job)
+            except LinkLost:
+                if lost == LOSSES:
+                    raise
+                self._reconnect()
+        raise AssertionError("the last attempt returns or raises")
+
+    def _answer(self, job: Job, again: bool, listen: Listener | None) -> Message:
+        """Have a job done, or collect what a lost link kept back."""
+        if again:
+            deadline = Deadline(job.deadline_s + ANSWER_S)
+            answer = self._conversation.ask("collect", {"token": job.token}, deadline, listen)
+            if answer.kind != "unknown":
+                return answer
+        return self._conversation.ask("job", job, Deadline(job.deadline_s + ANSWER_S), listen)
 
     def _result(self, answer: Message, job: Job) -> JobResult:
         result = checked(JobResult, answer.body)
@@ -194,16 +212,16 @@ class Session:
         return result
 
     def _reconnect(self) -> None:
-        self._conversation.close()
-        pause = PAUSE_S
-        for attempt in range(RECONNECTS):
+        self._conversation.drop()
+        patience, pause = Deadline(self._transport.patience_s), PAUSE_S
+        for attempt in itertools.count(1):
             time.sleep(pause)
-            pause *= 2
+            pause = min(2 * pause, LONGEST_PAUSE_S)
             try:
                 self._conversation, self.identity = self._hello()
                 return
             except TargetError as error:
-                if not error.transient or attempt == RECONNECTS - 1:
+                if not error.transient or (attempt >= RECONNECTS and patience.expired):
                     raise
 
     def _persist(self, action: Callable[[], Done]) -> Done:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerig import digest, files, toml
 from edgerig.errors import ConfigError, FaceSetError
@@ -126,9 +127,11 @@ def _about(path: Path) -> dict[str, object]:
     if not about.is_file():
         return known
     said = toml.load(about)
-    for key in said:
+    for key, value in said.items():
         if key not in known:
             raise ConfigError(f"{about}: unknown key '{key}'.", toml.nearest(key, known))
+        if type(value) is not type(known[key]):
+            raise ConfigError(f"{about}: '{key}' must be a {type(known[key]).__name__}, not {value!r}.")
     return {**known, **said}
 
 
@@ -140,11 +143,15 @@ def _text(path: Path) -> str:
 
 
 def _from_csv(text: str, source: Path) -> list[Face]:
-    rows = csv.DictReader(io.StringIO(text))
-    missing = {"path", "label"} - set(rows.fieldnames or ())
+    try:
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        columns, rows = table.fieldnames or (), [(table.line_num, row) for row in table]
+    except csv.Error as error:
+        raise FaceSetError(f"labels.csv of {source} is no CSV: {error}.") from error
+    missing = {"path", "label"} - set(columns)
     if missing:
         raise FaceSetError(f"labels.csv of {source} has no column '{min(missing)}'.", f"Columns: {', '.join(COLUMNS)}.")
-    faces = [_from_row(row, f"line {number} of labels.csv of {source}") for number, row in enumerate(rows, 2)]
+    faces = [_from_row(row, f"line {number} of labels.csv of {source}") for number, row in rows]
     doubles = [path for path, times in Counter(face.path for face in faces).items() if times > 1]
     if doubles:
         raise FaceSetError(f"labels.csv of {source} names '{doubles[0]}' more than once.")
@@ -162,6 +169,7 @@ def _from_row(row: dict[str, str | None], where: str) -> Face:
     if split and split not in SPLITS:
         raise FaceSetError(f"{where}: unknown split '{split}'.", toml.nearest(split, SPLITS))
     category, group = (row.get("category") or "").strip(), (row.get("group") or "").strip()
+    path = str(parts)  # "./a.png" is a.png
     return Face(path, label, category or label, group or path, split)
 
 
@@ -180,9 +188,13 @@ def _from_folders(folder: Path) -> list[Face]:
 def _from_pack(path: Path) -> list[Face]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return _from_csv(archive.read("labels.csv").decode("utf-8-sig"), path)
+            faces, members = _from_csv(archive.read("labels.csv").decode("utf-8-sig"), path), set(archive.namelist())
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, OSError) as error:
         raise FaceSetError(f"{path} is not a pack of faces: {error}.") from error
+    absent = next((face.path for face in faces if face.path not in members), None)
+    if absent:
+        raise FaceSetError(f"the pack {path} has no {absent}, which its labels.csv names.")
+    return faces
 
 
 def require_both_labels(faces: FaceSet) -> None:
@@ -229,11 +241,9 @@ def _stored(data: bytes, folder: Path) -> Pack:
 
 
 def _pixels(encoded: bytes, name: str) -> bytes:
-    import cv2  # noqa: PLC0415
-
     if name.endswith(".npy"):
         return encoded
-    picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    picture = _decoded(encoded)
     if picture is None:
         raise FaceSetError(f"{name} is not an image that OpenCV can read.")
     stream = io.BytesIO()
@@ -259,18 +269,31 @@ def labels_csv(faces: Sequence[Face]) -> bytes:
 
 
 def _picture(path: Path) -> bytes:
-    import cv2  # noqa: PLC0415 - 0.1 s that only packing needs
-
     try:
         data = path.read_bytes()
     except OSError as error:
         raise FaceSetError(f"the picture {path} cannot be read: {error.strerror}.") from error
-    if path.suffix == ".npy":
-        return data
-    # The decoder answers None for what is no picture and raises for no bytes at all.
-    if not data or cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
-        raise FaceSetError(f"{path} is not an image that OpenCV can read.", "Remove it, also from labels.csv.")
+    if not (_is_pixels(data) if path.suffix == ".npy" else _decoded(data) is not None):
+        what = "uint8 pixels [rows, columns, 3]" if path.suffix == ".npy" else "an image that OpenCV can read"
+        raise FaceSetError(f"{path} is not {what}.", "Remove it, also from labels.csv.")
     return data
+
+
+def _is_pixels(data: bytes) -> bool:
+    try:
+        pixels = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError):
+        return False
+    return bool(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size)
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8] | None:
+    """Return the pixels of an encoded picture, None where it is none."""
+    import cv2  # noqa: PLC0415 - 0.1 s that only packing needs
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is told by us, in a sentence
+    # The decoder answers None for what is no picture and raises for no bytes at all.
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None  # type: ignore[return-value]
 
 
 def _zipped(members: Iterable[tuple[str, bytes]]) -> bytes:

@@ -213,5 +213,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a manifest with all that it inherits."""
-    return Manifest.model_json_schema()
+    """Return the JSON Schema of a manifest's file; what it leaves to the file that it extends is not required."""
+    schema = Manifest.model_json_schema()
+    schema["properties"]["extends"] = {"type": "string", "description": "the family, a TOML file beside this one"}
+    required = schema.pop("required")
+    schema |= {"if": {"not": {"required": ["extends"]}}, "then": {"required": required}}
+    schema["$defs"]["Input"].pop("required")
+    return schema

@@ -10,6 +10,7 @@ A fault strikes the call number `after` (counted from 0) of its operation, and `
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,16 +107,18 @@ class FakeTransport:
 
     def __init__(self, inner: Transport, faults: Sequence[Fault]) -> None:
         self.root = inner.root
+        self.patience_s = inner.patience_s
         self._inner = inner
         self._script = Script(faults)
 
     def put(self, source: Path, name: str, deadline: Deadline) -> None:
         """Put, or half of the file."""
         if self._script.strikes("put") == "truncate":
-            half = source.with_name(source.name + ".half")
-            half.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-            self._inner.put(half, name, deadline)
-            half.unlink()
+            data = source.read_bytes()
+            with tempfile.NamedTemporaryFile() as half:
+                half.write(data[: len(data) // 2])
+                half.flush()
+                self._inner.put(Path(half.name), name, deadline)
         else:
             self._inner.put(source, name, deadline)
 

@@ -17,6 +17,7 @@ from edgerig.errors import LinkLost, TargetError, TargetFull, TargetRefused
 
 _TAIL = 4096  # bytes of stderr that are worth showing
 _CHUNK = 1 << 16
+_PATIENCE_S = 5.0  # for a program to end by itself
 
 
 class LocalChannel:
@@ -72,7 +73,7 @@ class LocalChannel:
         with contextlib.suppress(OSError):
             self._stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -87,6 +88,8 @@ class LocalTransport:
     Args:
         root: the device's folder, made where it is missing.
     """
+
+    patience_s = 0.0  # the controller's death ends its measurements on this machine
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)

@@ -112,6 +112,12 @@ def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "ed
             f"{where}: targets.{name} extends '{base}', which is no profile.",
             toml.nearest(str(base), shipped()) or f"Profiles: {', '.join(shipped())}.",
         )
-    merged = {**toml.load(SHIPPED / f"{base}.toml"), **table}
-    settings = toml.validated(Profile, merged, f"{where}: targets.{name}")
+    settings = toml.validated(Profile, _merged(toml.load(SHIPPED / f"{base}.toml"), table), f"{where}: targets.{name}")
     return toml.validated(Target, {"name": name, "profile": base, "settings": settings}, f"{where}: targets")
+
+
+def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a profile with a table on top; a vital replaces the one of its name and leaves the others."""
+    vitals = table.get("vitals", {})
+    both = {"vitals": {**base.get("vitals", {}), **vitals}} if isinstance(vitals, Mapping) else {}
+    return {**base, **table, **both}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import posixpath
+import re
 import shlex
 import socket
 import threading
@@ -27,9 +28,15 @@ CONNECT_S = 15.0
 SILENCE_S = 20  # unacknowledged data for so long ends a connection
 KEEPALIVE_S = 5  # makes a silent link send, so that there is something to acknowledge
 COMMAND_S = 30.0
+PATIENCE_S = 60.0  # a board that reboots is back within
+CLOSE_S = 5.0  # for a program to see that its stdin has ended
 _CHUNK = 1 << 16
 _TAIL = 4096
 _FOLDER = ".cache/edgerig"
+
+
+# A host that begins with a dash would be an option to ssh; IPv6 stands in brackets.
+_ADDRESS = re.compile(r"((?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^-@:\s\[][^@:\s]*)(:(?P<port>[0-9]{1,5}))?")
 
 
 class Address(NamedTuple):
@@ -49,17 +56,19 @@ def resolve(address: str, config: Path | None = None) -> Address:
     Raises:
         TargetRefused: the address or the configuration cannot be read.
     """
-    user, _, rest = address.rpartition("@")
-    host, _, port = rest.partition(":")
-    if not host or (port and not port.isdigit()):
+    parts = _ADDRESS.fullmatch(address)
+    if not parts:
         raise TargetRefused(f"'{address}' is no address of a device.", "Write user@host or user@host:port.")
+    host = parts["host"].strip("[]")
     known = _ssh_config(config or Path.home() / ".ssh" / "config").lookup(host)
     jump = known.get("proxyjump")
+    if "proxycommand" in known and not jump:
+        raise TargetRefused(f"{host} is reached by a ProxyCommand, which runs a shell.", "Write a ProxyJump instead.")
     return Address(
         alias=host,
         host=known["hostname"],
-        port=int(port or known.get("port", "22")),
-        user=user or known.get("user"),
+        port=int(parts["port"] or known.get("port", "22")),
+        user=parts["user"] or known.get("user"),
         keys=tuple(known.get("identityfile", ())),
         jump=None if jump in (None, "none") else jump,
     )
@@ -78,16 +87,19 @@ class Link:
     Args:
         address: `[user@]host[:port]`.
         ssh_config: instead of ~/.ssh/config.
+        through: hosts to jump over, separated by commas; None is what ~/.ssh/config says.
 
     Raises:
         TargetUnreachable: nobody answers.
         TargetRefused: the host key or our keys are not accepted.
     """
 
-    def __init__(self, address: str, ssh_config: Path | None = None) -> None:
+    def __init__(self, address: str, ssh_config: Path | None = None, through: str | None = None) -> None:
         where = resolve(address, ssh_config)
         self.name = address
-        self._jump = Link(where.jump, ssh_config) if where.jump else None
+        self.broken = False
+        before, _, last = (through or where.jump or "").rpartition(",")
+        self._jump = Link(last.strip(), ssh_config, before.strip() or None) if last else None
         try:
             self._socket = self._dial(where)
             self.client = _logged_in(where, self._socket)
@@ -119,6 +131,7 @@ class Link:
 
     def drop(self) -> None:
         """End the connection at once, whatever is under way on it."""
+        self.broken = True
         with contextlib.suppress(Exception):
             self._socket.close()
         with contextlib.suppress(Exception):
@@ -160,16 +173,18 @@ def _logged_in(where: Address, connection: socket.socket | paramiko.Channel) -> 
 def _refused(where: Address, error: Exception) -> TargetError:
     """Return what a failed login means, each cause with its own sentence."""
     shown = where.alias if where.port == 22 else f"[{where.host}]:{where.port}"
+    port = "" if where.port == 22 else f"-p {where.port} "
     if isinstance(error, paramiko.BadHostKeyException):
         return TargetRefused(
             f"the host key of {shown} has changed: it is another machine, or somebody is in between.",
             f"If you know why: ssh-keygen -R '{shown}', then connect once with ssh.",
         )
-    if isinstance(error, paramiko.AuthenticationException | paramiko.ssh_exception.NoValidConnectionsError):
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return TargetRefused(f"the key for {shown} has a passphrase.", "Unlock it for ssh-agent: ssh-add")
+    if isinstance(error, paramiko.AuthenticationException):
         user = where.user or "your user"
-        return TargetRefused(f"{shown} does not let {user} in with any key.", f"ssh-copy-id {user}@{where.alias}")
+        return TargetRefused(f"{shown} does not let {user} in with any key.", f"ssh-copy-id {port}{user}@{where.alias}")
     if "not found in known_hosts" in str(error):
-        port = "" if where.port == 22 else f"-p {where.port} "
         return TargetRefused(
             f"the host key of {shown} is unknown.",
             f"Accept it once: ssh {port}{where.user + '@' if where.user else ''}{where.alias} true",
@@ -197,7 +212,12 @@ class SshChannel:
     def send(self, data: bytes) -> None:
         """Write all of `data` to the process."""
         with _answering(self._link, Deadline(COMMAND_S), "sending to the agent"):
-            self._channel.sendall(data)
+            try:
+                self._channel.sendall(data)
+            except OSError as error:
+                if self._link_has_ended():
+                    raise
+                raise LinkLost(f"the agent has ended: {self.errors() or 'it said nothing'}") from error
 
     def receive(self, deadline: Deadline) -> bytes:
         """Return what the process printed next, b"" at its end."""
@@ -208,9 +228,25 @@ class SshChannel:
             self._link.drop()
             raise LinkLost(f"{self._link.name} went silent.") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            self._link.drop()
             raise LinkLost(f"the link to {self._link.name} was lost: {error or 'it ended'}.") from error
         self.errors()
+        if not data and self._link_has_ended():
+            self._link.drop()
+            raise LinkLost(f"the link to {self._link.name} was lost.")
         return data
+
+    def _link_has_ended(self) -> bool:
+        """Tell the end of the link from that of the program, which look the same: paramiko ends the channels of both.
+
+        Only a program leaves a status; only the link's end is the end of paramiko's thread as well.
+        """
+        self._channel.status_event.wait(1)
+        transport = self._channel.get_transport()
+        if self._channel.exit_status != -1:
+            return False
+        transport.join(0.5)
+        return not transport.is_alive()
 
     def errors(self) -> str:
         """Return the end of the process's stderr so far."""
@@ -219,14 +255,16 @@ class SshChannel:
         return self._tail.decode(errors="replace").strip()
 
     def close(self) -> None:
-        """Close its stdin and let it go: the end of stdin tells our agent to end."""
+        """Close its stdin, which tells our agent to end, and wait a little: what was sent last would be lost."""
         with contextlib.suppress(Exception):
-            self._channel.shutdown_write()
+            if not self._link.broken:
+                self._channel.shutdown_write()
+                self._channel.status_event.wait(CLOSE_S)
             self._channel.close()
 
 
 class SshTransport:
-    """A device behind SSH.
+    """A device behind SSH; `start` connects anew after the link was lost.
 
     Args:
         address: `[user@]host[:port]`.
@@ -236,8 +274,15 @@ class SshTransport:
         TargetError: it cannot be reached, or does not let us in.
     """
 
+    patience_s = PATIENCE_S
+
     def __init__(self, address: str, ssh_config: Path | None = None) -> None:
-        self._link = Link(address, ssh_config)
+        self._address = address
+        self._ssh_config = ssh_config
+        self._connect()
+
+    def _connect(self) -> None:
+        self._link = Link(self._address, self._ssh_config)
         try:
             with _answering(self._link, Deadline(COMMAND_S), "opening SFTP"):
                 self._files = self._link.client.open_sftp()
@@ -254,37 +299,41 @@ class SshTransport:
         with _answering(self._link, deadline, f"sending {source.name}"):
             self._make_folder(posixpath.dirname(destination))
             try:
-                # confirm would ask for the size again: the digest is checked on the device anyway.
-                self._files.put(str(source), part, confirm=False)
-                self._files.posix_rename(part, destination)
-            except OSError as error:
-                if _is_of_device(error):
-                    with contextlib.suppress(OSError):
-                        self._files.remove(part)
-                    raise _translated(error, f"{source.name} cannot be written to {self._link.name}") from error
+                with _translated(f"{source.name} cannot be written to {self._link.name}"):
+                    self._upload(source, part)
+                    self._files.posix_rename(part, destination)
+            except (TargetFull, TargetRefused):
+                with contextlib.suppress(OSError):
+                    self._files.remove(part)
                 raise
+
+    def _upload(self, source: Path, part: str) -> None:
+        """Send a file without waiting for the answer to each packet; raises OSError where less arrived."""
+        with source.open("rb") as stream, self._files.open(part, "wb") as remote:
+            remote.set_pipelined(True)
+            while data := stream.read(_CHUNK):
+                remote.write(data)
+        # paramiko does not look at the answers to pipelined packets: a full disk shows in the size alone.
+        if self._files.stat(part).st_size != source.stat().st_size:
+            raise OSError(errno.ENOSPC, "only a part of it arrived")
 
     def _make_folder(self, path: str) -> None:
         if path in self._made:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             self._files.stat(path)
             self._made.add(path)
             return
         self._make_folder(posixpath.dirname(path))
-        try:
+        with _translated(f"the folder {path} cannot be made on {self._link.name}"):
             self._files.mkdir(path)
-        except OSError as error:
-            raise _translated(error, f"the folder {path} cannot be made on {self._link.name}") from error
         self._made.add(path)
 
     def get(self, name: str, destination: Path, deadline: Deadline) -> None:
         """Copy a file from the device; trouble with `destination` is an OSError of the caller's."""
         with destination.open("wb") as stream, _answering(self._link, deadline, f"fetching {name}"):
-            try:
+            with _translated(f"{name} cannot be read on {self._link.name}"):
                 source = self._files.open(posixpath.join(self.root, name), "rb")
-            except OSError as error:
-                raise _translated(error, f"{name} cannot be read on {self._link.name}") from error
             with source:
                 source.prefetch(source.stat().st_size)
                 while data := source.read(_CHUNK):
@@ -292,6 +341,8 @@ class SshTransport:
 
     def start(self, argv: Sequence[str]) -> SshChannel:
         """Start a program on the device. Quoting happens here and nowhere else."""
+        if self._link.broken:
+            self._connect()
         words = [word.replace("{root}", self.root) for word in argv]
         return SshChannel(self._link, f"exec {shlex.join(words)}")
 
@@ -303,6 +354,8 @@ class SshTransport:
 @contextlib.contextmanager
 def _answering(link: Link, deadline: Deadline, what: str) -> Iterator[None]:
     """Turn a broken link into LinkLost, and break a silent one when the deadline passes."""
+    if link.broken:
+        raise LinkLost(f"the link to {link.name} was lost before.")
     fired = threading.Event()
 
     def bark() -> None:
@@ -318,21 +371,26 @@ def _answering(link: Link, deadline: Deadline, what: str) -> Iterator[None]:
     except TargetError:
         raise
     except (OSError, EOFError, paramiko.SSHException) as error:
+        link.drop()
         why = "nothing came back in time" if fired.is_set() else str(error) or "it ended"
         raise LinkLost(f"the link to {link.name} was lost while {what}: {why}.") from error
     finally:
         watchdog.cancel()
 
 
-def _is_of_device(error: OSError) -> bool:
-    """Whether an error is the device's answer and not the link's end.
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the device's own errors into TargetErrors; those of the link pass.
 
     SFTP's servers tell "failure" with no more (status 4) for a full disk, which paramiko raises as OSError("Failure").
     """
-    return not isinstance(error, TimeoutError | ConnectionError) and str(error) != "Socket is closed"
-
-
-def _translated(error: OSError, what: str) -> TargetError:
-    if error.errno == errno.ENOSPC or str(error) == "Failure":
-        return TargetFull(f"{what}: no space is left there, most likely.", "Free some space on the device.")
-    return TargetRefused(f"{what}: {error.strerror or error}.")
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, TimeoutError | ConnectionError) or str(error) == "Socket is closed":
+            raise
+        if error.errno == errno.ENOSPC or str(error) == "Failure":
+            raise TargetFull(
+                f"{what}: no space is left there, most likely.", "Free some space on the device."
+            ) from error
+        raise TargetRefused(f"{what}: {error.strerror or error}.") from error

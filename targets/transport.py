@@ -34,9 +34,16 @@ class Channel(Protocol):
 
 
 class Transport(Protocol):
-    """A way to a device. All methods raise a TargetError: which one says whether trying again can help."""
+    """A way to a device. All methods raise a TargetError: which one says whether trying again can help.
+
+    Attributes:
+        root: the device's folder, as the device names it.
+        patience_s: a device that was lost may come back within so many seconds: `start` makes a broken way anew, and
+            a job goes on meanwhile. 0 where a lost device is gone, as this very machine is.
+    """
 
     root: str
+    patience_s: float
 
     def put(self, source: Path, name: str, deadline: Deadline) -> None:
         """Copy a file to the device; it appears under `name` whole or not at all."""

@@ -13,9 +13,14 @@ Reading = dict[str, float | str | bool]
 Parser = Callable[[list[str]], Reading]
 
 
+def _integers(texts: list[str]) -> list[int]:
+    """Return those of the texts that are whole numbers of a bounded length; "²" is a digit to Python as well."""
+    return [int(text) for text in texts if re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text)]
+
+
 def clock_khz(texts: list[str]) -> Reading:
     """Return the mean clock of the cores in MHz, from cpufreq's scaling_cur_freq (kHz, one file a core)."""
-    values = [float(text) / 1000 for text in texts if text.strip().isdigit()]
+    values = [value / 1000 for value in _integers(texts) if value > 0]
     return {"clock_mhz": sum(values) / len(values)} if values else {}
 
 
@@ -27,20 +32,19 @@ def governor(texts: list[str]) -> Reading:
 
 def millicelsius(texts: list[str]) -> Reading:
     """Return the hottest zone in °C, from thermal_zone*/temp; sensors that read 0 or below absent are left out."""
-    values = [int(text) / 1000 for text in texts if re.fullmatch(r"-?\d+", text.strip())]
-    sane = [value for value in values if 0 < value < 150]
+    sane = [value / 1000 for value in _integers(texts) if 0 < value < 150_000]
     return {"temperature_c": max(sane)} if sane else {}
 
 
 def loadavg(texts: list[str]) -> Reading:
     """Return the load of the last minute, from /proc/loadavg."""
-    match = re.match(r"(\d+\.\d+) ", texts[0]) if texts else None
+    match = re.match(r"([0-9]{1,9}\.[0-9]{1,9}) ", texts[0]) if texts else None
     return {"load_1m": float(match[1])} if match else {}
 
 
 def meminfo(texts: list[str]) -> Reading:
     """Return swap in use and memory available in MiB, from /proc/meminfo (kB)."""
-    fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", texts[0], re.M)) if texts else {}
+    fields = dict(re.findall(r"^(\w+):\s+([0-9]{1,18}) kB", texts[0], re.M)) if texts else {}
     reading: Reading = {}
     if "SwapTotal" in fields and "SwapFree" in fields:
         reading["swap_used_mb"] = (int(fields["SwapTotal"]) - int(fields["SwapFree"])) / 1024

@@ -12,7 +12,7 @@ from typing import Sequence
 from harness.agent import protocol
 from harness.agent.wire import Wire
 
-USAGE = "usage: python edgerig-agent-<digest>.pyz --root FOLDER | --version\n"
+USAGE = "usage: python edgerig-agent-<digest>.pyz --root FOLDER [--linger SECONDS] | --version\n"
 
 
 def main(own: str, arguments: Sequence[str]) -> int:
@@ -20,7 +20,8 @@ def main(own: str, arguments: Sequence[str]) -> int:
 
     Args:
         own: the file (or folder) that Python was started with, which the child is started with too.
-        arguments: `--root FOLDER`, `--version`, or `--child FOLDER PARENT`, which only the agent itself says.
+        arguments: `--root FOLDER`, with `--linger SECONDS` where a controller that vanishes during a job may come
+            back for its result; `--version`; or `--child FOLDER PARENT`, which only the agent itself says.
     """
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"edgerig-agent {digest_of(own)[:12]} protocol {protocol.VERSION}\n")
@@ -29,10 +30,19 @@ def main(own: str, arguments: Sequence[str]) -> int:
         from harness.agent.child import measure  # noqa: PLC0415 (the server needs nothing of it)
 
         return measure(Path(arguments[1]), int(arguments[2]))
-    if len(arguments) == 2 and arguments[0] == "--root":
-        return _serve(own, Path(arguments[1]))
+    linger_s = _linger(arguments[2:])
+    if len(arguments) >= 2 and arguments[0] == "--root" and linger_s is not None:
+        return _serve(own, Path(arguments[1]), linger_s)
     sys.stderr.write(USAGE)
     return 2
+
+
+def _linger(words: Sequence[str]) -> float | None:
+    """Return the seconds of `--linger SECONDS`, 0 where it is not said, None where that is not what is said."""
+    if not words:
+        return 0.0
+    said = len(words) == 2 and words[0] == "--linger" and words[1].isdigit()
+    return float(words[1]) if said else None
 
 
 def digest_of(own: str) -> str:
@@ -41,7 +51,7 @@ def digest_of(own: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _serve(own: str, root: Path) -> int:
+def _serve(own: str, root: Path, linger_s: float) -> int:
     from harness.agent.serve import Agent  # noqa: PLC0415 (nor the child of this)
 
     # Whatever a library prints must not end up between two messages: the protocol keeps the real stdout to itself.
@@ -50,8 +60,10 @@ def _serve(own: str, root: Path) -> int:
     sys.stdout = sys.stderr
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _end)
+    if linger_s:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what a login that breaks sends to its programs
     try:
-        agent = Agent(own, digest_of(own), root.absolute(), Wire(0, speak))
+        agent = Agent(own, digest_of(own), root.absolute(), Wire(0, speak, linger_s))
     except OSError as error:
         sys.stderr.write(f"the folder {root} cannot be used: {error.strerror}\n")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from harness.agent.spool import read_json
 from harness.agent.staging import stage
 from harness.agent.store import Store
 from harness.agent.vitals import Vitals
-from harness.agent.wire import Ears, Wire
+from harness.agent.wire import Ears, GoneError, Wire
 
 TICK_S = 0.25  # between looks at the memory; a look costs 30 us on x86-64, on a processor that is not measured
 TIGHT_TICK_S = 0.05  # when less than four times the floor is left
@@ -37,7 +38,7 @@ def measure(job: Job, folder: Path, store: Store, own: str, wire: Wire, number: 
         folder: its spool folder.
         store: where its files are.
         own: what Python is to be started with, for the child.
-        wire: the controller, told of progress; raises GoneError when it is gone, and the child is killed.
+        wire: the controller, told of progress; raises GoneError when it is gone for good, and the child is killed.
         number: the id of the request.
     """
     started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
@@ -170,6 +171,9 @@ def _environment(job: Job) -> dict[str, str]:
 class Watch:
     """Waits for a child's end, its deadline, the device's last memory, or the controller's leave.
 
+    A controller that vanishes may come back, if the wire says so: then the child goes on for a while without anybody
+    listening, and to its end once somebody waits for it.
+
     Args:
         child: the process.
         wire: the controller.
@@ -187,6 +191,7 @@ class Watch:
         self._tick = TICK_S
         self._end = time.monotonic() + job.deadline_s
         self._next_beat = time.monotonic() + BEAT_S
+        self._leave_at = math.inf
 
     def until_end(self) -> str:
         """Return why the child has to be killed, or "" when it ended by itself; raises GoneError."""
@@ -195,6 +200,7 @@ class Watch:
                 return "deadline"
             if self._memory_is_gone():
                 return "memory"
+            self._leave_when_unwanted()
             self._beat()
             self._hear(max(0.0, min(self._tick, self._end - time.monotonic())))
         self._drain()
@@ -203,10 +209,28 @@ class Watch:
     def _hear(self, seconds: float) -> None:
         for descriptor in self._ears.wait(seconds):
             if descriptor == self._wire.listen:
-                self._wire.hear()
+                self._hear_controller()
             elif not self._child.listen():
                 self._ears.drop(descriptor)
                 self._tick = TIGHT_TICK_S  # it closed its end: it is about to be gone
+
+    def _hear_controller(self) -> None:
+        try:
+            self._wire.hear()
+        except GoneError as error:
+            self._ears.drop(self._wire.listen)
+            self._lose_controller(error)
+
+    def _lose_controller(self, error: GoneError) -> None:
+        """Stay for a while where the controller may come back for the result, else raise `error`."""
+        if not self._wire.linger_s or self._wire.parted():
+            raise error
+        self._next_beat = math.inf
+        self._leave_at = min(self._leave_at, time.monotonic() + self._wire.linger_s)
+
+    def _leave_when_unwanted(self) -> None:
+        if time.monotonic() >= self._leave_at and not (self._folder / "wanted").exists():
+            raise GoneError("nobody came back for the result")
 
     def _drain(self) -> None:
         """Take in what the child said last; what it started may keep the pipe open, so never wait."""
@@ -218,7 +242,10 @@ class Watch:
         if time.monotonic() >= self._next_beat:
             self._next_beat += BEAT_S
             phase, done, total = read_progress(self._folder)
-            self._wire.send("progress", self._number, {"phase": phase, "done": done, "total": total})
+            try:
+                self._wire.send("progress", self._number, {"phase": phase, "done": done, "total": total})
+            except GoneError as error:
+                self._lose_controller(error)
 
     def _memory_is_gone(self) -> bool:
         try:

@@ -12,7 +12,8 @@
                                     <-  {"v":1,"kind":"progress","id":4,"body":{...Progress}}   any number
                                     <-  {"v":1,"kind":"result","id":4,"body":{...JobResult}}
     (the controller gets spool/<token>/<array> through the transport)
-    {"v":1,"kind":"collect","id":5,"body":{"token":...}}    a result whose reply was lost: "result", or "unknown"
+    {"v":1,"kind":"collect","id":5,"body":{"token":...}}    a result whose reply was lost: "result", or "unknown";
+                                            waits while another agent, whose link broke, is at work on it
     {"v":1,"kind":"forget","id":6,"body":{"token":...}}     the result is safe with the controller: "forgotten"
     {"v":1,"kind":"bye","id":7}     ->  the agent ends; so it does at the end of its stdin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -11,9 +12,11 @@ from harness.agent.identity import identity
 from harness.agent.protocol import Message
 from harness.agent.spool import Spool
 from harness.agent.store import Store
-from harness.agent.wire import GoneError, Wire
+from harness.agent.wire import Ears, GoneError, Wire
 
 Body = Dict[str, Any]
+
+POLL_S = 0.1  # between looks at a job that another agent finishes
 
 
 class Agent:
@@ -82,13 +85,26 @@ class Agent:
 
     def _job(self, message: Message) -> tuple[str, object]:
         job = protocol.job_from(message.body)
-        folder = self._spool.begin(job)
-        result = parent.measure(job, folder, self._store, self._own, self._wire, message.id)
-        return "result", self._spool.finish(job.token, result)
+        with self._spool.begun(job) as folder:
+            result = parent.measure(job, folder, self._store, self._own, self._wire, message.id)
+            return "result", self._spool.finish(job.token, result)
 
     def _collect(self, message: Message) -> tuple[str, object]:
-        result = self._spool.collect(message.body["token"])
+        token = message.body["token"]
+        self._wait_for(token, message.id)
+        result = self._spool.collect(token)
         return ("unknown", None) if result is None else ("result", result)
+
+    def _wait_for(self, token: str, number: int) -> None:
+        """Wait while another agent, whose link broke, is at work on a job; no longer than that job's deadline."""
+        ears, next_beat = Ears(self._wire.listen), 0.0
+        while self._spool.busy(token):
+            self._spool.want(token)
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + parent.BEAT_S
+                self._wire.send("progress", number, {"phase": "elsewhere", "done": 0, "total": 0})
+            if ears.wait(POLL_S):
+                self._wire.hear()  # or nobody waits any more
 
     def _forget(self, message: Message) -> tuple[str, object]:
         self._spool.forget(message.body["token"])

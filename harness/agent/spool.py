@@ -1,6 +1,8 @@
 """One folder for each job: what was asked, what came of it, and the arrays until the controller has them.
 
 spool/<token>/job.json      the request
+spool/<token>/lock          held by the agent that is at work on it, and by nobody once that one is dead
+spool/<token>/wanted        somebody waits for the result
 spool/<token>/model/        the model's files under the names that the model knows them by
 spool/<token>/progress      how far the child is
 spool/<token>/found.json    what the child found out
@@ -10,12 +12,14 @@ spool/<token>/*.npy         arrays
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from harness.agent.protocol import Job
 
@@ -37,19 +41,44 @@ class Spool:
     def begin(self, job: Job) -> Path:
         """Return a fresh folder for `job`; raises ValueError where it has a result already."""
         folder = self._of(job.token)
-        if (folder / "result.json").exists():
-            raise ValueError(f"job {job.token} has been done: collect or forget it")
+        if (folder / "result.json").exists() or self.busy(job.token):
+            raise ValueError(f"job {job.token} has been done or is under way: collect or forget it")
         self._remove(folder)
         self._prune()
         folder.mkdir()
         write_json(folder / "job.json", asdict(job))
         return folder
 
+    @contextlib.contextmanager
+    def begun(self, job: Job) -> Iterator[Path]:
+        """Yield a fresh folder for `job`, which is `busy` for the length of the block."""
+        folder = self.begin(job)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+            (folder / "lock").unlink()
+
+    def busy(self, token: str) -> bool:
+        """Whether an agent, this one or another, is at work on a job."""
+        try:
+            with (self._of(token) / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def want(self, token: str) -> None:
+        """Tell the agent at work on a job that somebody waits for it."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._of(token) / "wanted").touch()
+
     def finish(self, token: str, result: dict[str, Any]) -> dict[str, Any]:
         """Keep the result, drop what only the measurement needed, and return the result."""
         folder = self._of(token)
         self._remove(folder / "model")
-        for name in ("progress", "found.json"):
+        for name in ("progress", "found.json", "wanted"):
             path = folder / name
             if path.exists():
                 path.unlink()

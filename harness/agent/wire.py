@@ -22,10 +22,12 @@ class Wire:
     Args:
         listen: where requests come from.
         speak: where answers go.
+        linger_s: seconds for which a controller that vanished during a job may come back; 0: it does not.
     """
 
-    def __init__(self, listen: int, speak: int) -> None:
+    def __init__(self, listen: int, speak: int, linger_s: float = 0.0) -> None:
         self.listen = listen
+        self.linger_s = linger_s
         self._speak = speak
         self._lines: deque[bytes] = deque()
         self._rest = b""
@@ -59,6 +61,10 @@ class Wire:
         if not data or self._held > 2 * protocol.MAX_LINE:
             raise GoneError("the end of stdin" if not data else "too many requests at once")
         self._take(data)
+
+    def parted(self) -> bool:
+        """Whether the last line that came takes leave: who says so does not come back."""
+        return bool(self._lines) and b'"kind":"bye"' in self._lines[-1][:40]
 
     def _take(self, data: bytes) -> None:
         *complete, rest = (self._rest + data).split(b"\n")

@@ -7,10 +7,12 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+import edgerig
 from edgerig import metrics
 from tests.harness.command import Workplace, rounds
 from tests.support import faces, models
@@ -27,9 +29,16 @@ RESULT_COLUMNS = (
 )
 
 
+MEASURE = ("run", "--variants", "models", "--faces", "faces", "--target", "here")
+
+
 @pytest.fixture
 def bench(workplace: Workplace) -> Workplace:
     """Return a workplace with a face set, two models and a target."""
+    return _furnished(workplace)
+
+
+def _furnished(workplace: Workplace) -> Workplace:
     faces.make(workplace.folder / "faces", 40, splits=("val", "test"))
     models.onnx_model(workplace.folder / "models", "good")
     models.null_model(workplace.folder / "models", "scripted", latency_ms=2.0, wait="sleep")
@@ -37,18 +46,38 @@ def bench(workplace: Workplace) -> Workplace:
     return workplace
 
 
-MEASURE = ("run", "--variants", "models", "--faces", "faces", "--target", "here")
+class Finished(NamedTuple):
+    """A run that only is looked at."""
+
+    workplace: Workplace
+    folder: Path
+    record: dict[str, Any]
 
 
-def test_a_run_measures_every_cell_and_writes_its_files(bench: Workplace) -> None:
-    run = bench.json(*MEASURE, "--quick", "--threads", "1,2", "--profile", "--tag", "night")
-    folder = Path(bench.folder, run["folder"])
-    assert {cell["outcome"] for cell in run["cells"]} == {"ok"}
-    assert len(run["cells"]) == 4
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a quick run of four cells, measured once for all tests here."""
+    workplace = _furnished(Workplace(tmp_path_factory.mktemp("finished")))
+    record = workplace.json(*MEASURE, "--quick", "--threads", "1,2", "--profile", "--tag", "night")
+    return Finished(workplace, workplace.folder / record["folder"], record)
+
+
+def test_a_run_measures_every_cell(finished: Finished) -> None:
+    run = finished.record
+    assert [cell["outcome"] for cell in run["cells"]] == ["ok"] * 4
     assert (run["tag"], run["faces"]["images"], run["faces"]["split"]) == ("night", 20, "test")
-    assert json.loads((folder / "run.json").read_text())["id"] == folder.name
-    assert (folder / "report.html").read_text().startswith("<!doctype html>")
-    with (folder / "results.csv").open(newline="") as stream:
+    assert all(cell["operators"] for cell in run["cells"] if cell["key"]["variant"] == "good")
+    assert all(cell["fingerprint"]["runtime_version"] for cell in run["cells"])
+
+
+def test_a_run_writes_its_files(finished: Finished) -> None:
+    assert json.loads((finished.folder / "run.json").read_text())["id"] == finished.folder.name
+    assert (finished.folder / "report.html").read_text().startswith("<!doctype html>")
+    assert len((finished.folder / "cells.csv").read_text().splitlines()) == 5
+
+
+def test_results_are_tidy(finished: Finished) -> None:
+    with (finished.folder / "results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == RESULT_COLUMNS.split(",")
     stages = {row["scope"] for row in rows if row["metric"] == "latency_p50"}
@@ -57,10 +86,9 @@ def test_a_run_measures_every_cell_and_writes_its_files(bench: Workplace) -> Non
     assert all(float(row["value"]) >= 2.0 for row in scripted if row["metric"] in ("latency_min", "latency_p50"))
 
 
-def test_accuracy_is_that_of_the_kept_scores(bench: Workplace) -> None:
-    run = bench.json(*MEASURE, "--quick")
-    for cell in run["cells"]:
-        path = bench.folder / run["folder"] / "scores" / cell["accuracy"]["scores"]
+def test_accuracy_is_that_of_the_kept_scores(finished: Finished) -> None:
+    for cell in finished.record["cells"]:
+        path = finished.folder / "scores" / cell["accuracy"]["scores"]
         rows = list(csv.DictReader(path.read_text().splitlines()))
         labels, scores = [row["label"] == "fake" for row in rows], [float(row["score"]) for row in rows]
         told = {metric["metric"]: metric["value"] for metric in cell["metrics"] if metric["scope"] == "all"}
@@ -69,20 +97,47 @@ def test_accuracy_is_that_of_the_kept_scores(bench: Workplace) -> None:
         assert len(rows) == 20
 
 
-def test_raw_times_are_kept_with_the_warm_up_marked(bench: Workplace) -> None:
-    run = bench.json(*MEASURE, "--quick")
-    entry = run["cells"][0]["rounds"][0]
-    frames = np.load(bench.folder / run["folder"] / "frames" / entry["frames"])
+def test_raw_times_are_kept_with_the_warm_up_marked(finished: Finished) -> None:
+    entry = finished.record["cells"][0]["rounds"][0]
+    frames = np.load(finished.folder / "frames" / entry["frames"])
     assert (frames.dtype, frames.shape[1]) == (np.int64, 5)
     assert entry["warmup"] >= 10
     assert len(frames) - entry["warmup"] >= 16
 
 
-def test_the_table_names_each_variant_and_the_report(bench: Workplace) -> None:
-    printed = bench.run(*MEASURE, "--quick").stdout
-    assert "good" in printed
-    assert "scripted" in printed
-    assert "report.html" in printed
+def test_a_table_names_each_variant_and_the_report(finished: Finished) -> None:
+    printed = finished.workplace.run("show", "latest").stdout
+    assert all(word in printed for word in ("good", "scripted", "report.html"))
+
+
+def test_resuming_a_finished_run_measures_nothing(finished: Finished) -> None:
+    before = (finished.folder / "journal.jsonl").read_bytes()
+    assert finished.workplace.json("resume", "latest")["cells"] == finished.record["cells"]
+    assert (finished.folder / "journal.jsonl").read_bytes() == before
+
+
+def test_a_report_is_rendered_again_without_measuring(finished: Finished) -> None:
+    report = finished.folder / "report.html"
+    first = report.read_bytes()
+    report.unlink()
+    finished.workplace.run("report", finished.folder.name[:20])
+    assert report.read_bytes() == first
+
+
+def test_runs_variants_and_targets_are_listed(finished: Finished) -> None:
+    bench = finished.workplace
+    assert [row["state"] for row in bench.json("list", "runs")] == ["finished"]
+    assert next(row["target"] for row in bench.json("list", "targets")) == "here"
+    names = {row["variant"] for row in bench.json("list", "variants", "--variants", "models")}
+    assert names == {"good", "scripted"}
+
+
+def test_python_sees_the_same(finished: Finished) -> None:
+    run = edgerig.load_run(finished.folder)
+    assert list(run.results.columns) == RESULT_COLUMNS.split(",")
+    assert len(run.cells) == 4
+    assert "scripted" in run._repr_html_()
+    assert run.report.exists()
 
 
 def test_a_dry_run_measures_nothing(bench: Workplace) -> None:
@@ -119,28 +174,12 @@ def test_a_killed_run_goes_on_where_it_stood(bench: Workplace) -> None:
     assert all(these == list(range(1, len(these) + 1)) for these in numbers)
 
 
-def test_resuming_a_finished_run_measures_nothing(bench: Workplace) -> None:
-    run = bench.json(*MEASURE, "--quick")
-    journal = bench.journal().read_bytes()
-    assert bench.json("resume", "latest")["cells"] == run["cells"]
-    assert bench.journal().read_bytes() == journal
-
-
 def test_a_second_controller_is_refused(bench: Workplace) -> None:
     process = bench.start(*MEASURE)
     folder = bench.wait_for_rounds(1)
     refused = bench.run("resume", folder, code=2)
     assert "another controller" in refused.stderr
     bench.stopped(process, signal.SIGTERM)
-
-
-def test_a_report_is_rendered_again_without_measuring(bench: Workplace) -> None:
-    run = bench.json(*MEASURE, "--quick")
-    report = bench.folder / run["folder"] / "report.html"
-    first = report.read_bytes()
-    report.unlink()
-    bench.run("report", "latest")
-    assert report.read_bytes() == first
 
 
 def test_a_model_that_changed_since_is_not_mixed_in(bench: Workplace) -> None:

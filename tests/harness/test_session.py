@@ -59,10 +59,11 @@ def test_the_agent_is_put_once_and_then_found(tmp_path: Path) -> None:
         assert second.pushed_bytes == 0
 
 
-def test_an_agent_that_was_damaged_on_the_device_is_put_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"no agent", b"#!other\n" + pack.archive()], ids=["garbage", "another that works"])
+def test_an_agent_that_is_not_ours_is_put_again(tmp_path: Path, damaged: bytes) -> None:
     with devices.session(tmp_path):
         pass
-    (tmp_path / "device" / "agents" / pack.file_name()).write_bytes(b"no agent")
+    (tmp_path / "device" / "agents" / pack.file_name()).write_bytes(damaged)
     with devices.session(tmp_path) as again:
         assert again.pushed_bytes == len(pack.archive())
         assert again.identity.agent_sha256 == pack.sha256()

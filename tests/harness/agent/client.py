@@ -31,10 +31,11 @@ ALONE = OutputSpec("probability", index=0)
 class Client:
     """Speaks with one agent."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, linger_s: int = 0) -> None:
         self.root = folder / "device"
+        linger = ["--linger", str(linger_s)] if linger_s else []
         self.process = subprocess.Popen(
-            [sys.executable, str(pack.build(folder)), "--root", str(self.root)],
+            [sys.executable, str(pack.build(folder)), "--root", str(self.root), *linger],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
