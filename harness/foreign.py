@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tomli_w
 from numpy.typing import NDArray
 
 from edgerig import digest, files, metrics, preprocess, toml
@@ -23,7 +22,7 @@ from harness.agent.protocol import Job, JobResult, Tensor
 from harness.plan import PlannedVariant
 from harness.runtimes import reading
 from harness.session import Session
-from model_zoo import faceset, manifest, select
+from model_zoo import faceset, manifest
 from model_zoo.faceset import FaceSet, Pack
 from reports.records import Key
 from targets.profile import Target
@@ -312,65 +311,3 @@ def validation_faces(source: Path | None, sample: int, seed: int) -> FaceSet:
     faces = everything.split("val").sample(sample, seed)
     faceset.require_both_labels(faces)
     return faces
-
-
-def models_in(folder: Path) -> list[Path]:
-    """Return the model files in a folder; raises ModelError where there are none."""
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is not a folder.")
-    models = sorted(path for path in folder.iterdir() if path.suffix in manifest.FORMATS and path.is_file())
-    if not models:
-        raise ModelError(f"no model is in {folder}.", f"Known suffixes: {', '.join(manifest.FORMATS)}.")
-    return models
-
-
-def with_manifest(folder: Path) -> set[str]:
-    """Return the names of the model files in a folder that have a manifest."""
-    return {str(toml.load(path).get("file")) for path in select.manifests_in(folder)}
-
-
-_HEAD = {"task": "deepfake-face", "classes": ["real", "fake"], "positive": "fake", "threshold": 0.5}
-
-
-def write(folder: Path, findings: Sequence[Finding]) -> list[Path]:
-    """Write one family file with what all manifests share, and a manifest for each model; return their paths."""
-    tables = [dict(finding.manifest) for finding in findings if finding.manifest]
-    if not tables:
-        return []
-    family = folder / f"{plan.slug(folder.resolve().name)}{manifest.FAMILY_SUFFIX}"
-    if family.exists() and len(tables) < len(models_in(folder)):
-        # It may have other children, so it stays; nothing of it, e.g. a quantized input's scale, is inherited.
-        return [_written(folder / f"{table['name']}.toml", {**_HEAD, **table}) for table in tables]
-    shared = _shared([{key: table[key] for key in ("input", "output")} for table in tables])
-    written = [_written(family, {**_HEAD, **shared})]
-    for table in tables:
-        own = {"extends": family.name, **_without(table, shared)}
-        written.append(_written(folder / f"{table['name']}.toml", own))
-    return written
-
-
-def _written(path: Path, table: Mapping[str, Any]) -> Path:
-    files.write(path, tomli_w.dumps(table).encode())
-    return path
-
-
-def _shared(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the keys that have the same value in all tables, table by table."""
-    shared: dict[str, Any] = {}
-    for key, value in tables[0].items():
-        values = [table.get(key) for table in tables]
-        if isinstance(value, dict):
-            shared[key] = _shared([entry for entry in values if isinstance(entry, dict)])
-        elif all(entry == value for entry in values):
-            shared[key] = value
-    return shared
-
-
-def _without(table: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table without what the family says already."""
-    own: dict[str, Any] = {}
-    for key, value in table.items():
-        rest = _without(value, shared[key]) if isinstance(value, dict) and key in shared else value
-        if rest != {} and (isinstance(value, dict) or shared.get(key) != value):
-            own[key] = rest
-    return own

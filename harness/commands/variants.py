@@ -12,7 +12,7 @@ from edgerig.errors import ModelError
 from harness import foreign, places, workflow
 from harness.commands import common
 from harness.foreign import Finding, Prober
-from model_zoo import faceset
+from model_zoo import faceset, family
 from targets import profile
 
 
@@ -55,8 +55,8 @@ def init(folder: Path, faces: Path | None, force: bool, config_path: Path | None
 
 
 def _models(folder: Path, force: bool, messages: Console) -> list[Path]:
-    models = foreign.models_in(folder)
-    known = set() if force else foreign.with_manifest(folder)
+    models = family.models_in(folder)
+    known = set() if force else family.with_manifest(folder)
     for name in sorted(known & {model.name for model in models}):
         messages.print(f"{name} has a manifest already; --force writes it again.", markup=False, highlight=False)
     rest = [model for model in models if model.name not in known]
@@ -72,7 +72,7 @@ def _tell(finding: Finding, messages: Console) -> None:
 
 
 def _finished(folder: Path, findings: list[Finding], as_json: bool, messages: Console) -> int:
-    written = foreign.write(folder, findings)
+    written = family.write(folder, [finding.manifest for finding in findings if finding.manifest])
     if as_json:
         common.print_json({"findings": [_row(finding) for finding in findings], "written": [str(p) for p in written]})
     else:

@@ -16,7 +16,7 @@ from edgerig.errors import FaceSetError, ModelError
 from harness import foreign, plan
 from harness.commands.variants import init
 from harness.foreign import Prober
-from model_zoo import faceset, manifest, select
+from model_zoo import faceset, family, manifest, select
 from targets import profile
 from tests.support import devices, models
 from tests.support import faces as small_faces
@@ -200,9 +200,9 @@ def test_when_nothing_can_be_read_nothing_is_written(tmp_path: Path, faces: Path
 
 def test_folders_without_models(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model is in"):
-        foreign.models_in(tmp_path)
+        family.models_in(tmp_path)
     with pytest.raises(ModelError, match="is not a folder"):
-        foreign.models_in(tmp_path / "nowhere")
+        family.models_in(tmp_path / "nowhere")
 
 
 def test_the_validation_split_is_tried_where_there_is_one(tmp_path: Path) -> None:
