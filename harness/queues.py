@@ -16,6 +16,7 @@ from targets.transport import Channel, Transport
 
 Item = TypeVar("Item")
 
+POLL_S = 0.5
 GRACE_S = 8.0  # for agents to end their children and for workers to end; who hangs on a silent device is left behind
 
 
@@ -128,7 +129,7 @@ def side_by_side(queues: Sequence[Sequence[Item]], work: Callable[[Item], None],
         for thread in threads:
             thread.start()
         for _ in threads:
-            error = ends.get()
+            error = _next(ends)
             if error is not None:
                 raise error
     except BaseException:
@@ -138,6 +139,13 @@ def side_by_side(queues: Sequence[Sequence[Item]], work: Callable[[Item], None],
             if thread.ident is not None:
                 thread.join(grace.remaining)
         raise
+
+
+def _next(ends: queue.SimpleQueue[BaseException | None]) -> BaseException | None:
+    """Return how the next worker ended; looking up often, for a signal that a worker takes wakes nobody here."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ends.get(timeout=POLL_S)
 
 
 def _worker(
