@@ -158,7 +158,12 @@ def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> 
 
 def _session(target: Target, stop: Stop | None) -> Session:
     transport = connect.connect(target, places.devices())
-    return Session(stop.over(transport) if stop else transport, connect.python_of(target), places.agents())
+    return Session(
+        stop.over(transport) if stop else transport,
+        connect.python_of(target),
+        places.agents(),
+        target.settings.cache_mb,
+    )
 
 
 def _matching(session: Session, target: Target) -> Session:

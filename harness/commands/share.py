@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerig.errors import TargetError, TargetUnreachable
+from harness import clean as cleaning
 from harness import lease
 from harness.commands import common
 from targets import profile
@@ -56,6 +57,27 @@ def _row(target: Target) -> dict[str, Any]:
         "heard_s_ago": found.age_s,
         "expires_in_s": max(0, lease.EXPIRY_S - found.age_s),
     }
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@common.config_option
+@common.json_option
+def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> int:
+    """Remove what edgerig keeps on each TARGET: agents, models, faces, results that nobody fetched, environments.
+
+    Nothing else is touched, and nothing at all where somebody is at work.
+    """
+    space = common.workspace(config_path)
+    wanted = [space.target(name) for name in targets]
+    rows = []
+    for target in wanted:
+        rows.append({"target": target.name, "freed_mb": round(cleaning.clean(target) * 1024 / 1e6, 1)})
+        if not as_json:
+            click.echo(f"{target.name}: {rows[-1]['freed_mb']} MB removed")
+    if as_json:
+        common.print_json(rows)
+    return 0
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
