@@ -16,6 +16,7 @@ The branch says whose fault it is, `transient` whether trying again can help (on
     └── TargetError                 the device cannot do it                             exit 3
         ├── TargetUnreachable       it does not answer                                  transient
         ├── TargetRefused           it answers and says no: no Python, no permission
+        ├── TargetHeld              another controller is at work on it
         ├── LinkLost                it answered, and then no more                       transient
         ├── TargetFull              no space is left on it
         └── ProtocolError           what it said is not our protocol
@@ -110,6 +111,16 @@ class TargetUnreachable(TargetError):
 
 class TargetRefused(TargetError):
     """The device answers and says no; it will again."""
+
+
+class TargetHeld(TargetError):
+    """Another controller has the device; not retried but waited for, where that was asked for.
+
+    Attributes:
+        ours: it is this very process, for another target.
+    """
+
+    ours = False
 
 
 class LinkLost(TargetError):

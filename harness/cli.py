@@ -26,6 +26,8 @@ COMMANDS = {
     "show": ("harness.commands.look:show", "Print a run's table."),
     "list": ("harness.commands.look:list_", "List variants, targets or runs."),
     "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),
+    "leases": ("harness.commands.share:leases", "Say who has each target."),
+    "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }

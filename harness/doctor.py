@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgerig.errors import EdgerigError, TargetUnreachable
+from edgerig.errors import EdgerigError, TargetHeld, TargetUnreachable
 from harness import measure, method, plan, workflow
 from harness.agent.protocol import JobResult
 from harness.runtimes import RUNTIMES, reading
@@ -37,17 +37,35 @@ def examine(target: Target) -> Iterator[Step]:
     """Yield the steps to one frame on a target; those behind a failed one are skipped."""
     yield Step(target.name, "profile", "ok", f"{target.profile}, by {target.settings.transport}")
     try:
+        lease = workflow.leased(target, "doctor")
+    except EdgerigError as error:
+        yield from _unusable(target, error)
+        return
+    with lease:
+        yield Step(target.name, "lease", "ok", "nobody else is at work there")
+        yield from _leased(target)
+
+
+def _leased(target: Target) -> Iterator[Step]:
+    try:
         session = workflow.open_session(target)
     except EdgerigError as error:
-        standing = "offline" if isinstance(error, TargetUnreachable) else "refused"
-        yield Step(target.name, "connect", "failed", f"{standing}: {error.message}", error.hint)
-        for name in ("push", "one frame", "vitals"):
-            yield Step(target.name, name, "skipped", "the device cannot be used")
+        yield from _unusable(target, error)
         return
     try:
         yield from _used(target, session)
     finally:
         session.close()
+
+
+def _unusable(target: Target, error: EdgerigError) -> Iterator[Step]:
+    if isinstance(error, TargetHeld):
+        yield Step(target.name, "lease", "failed", error.message, error.hint)
+    else:
+        standing = "offline" if isinstance(error, TargetUnreachable) else "refused"
+        yield Step(target.name, "connect", "failed", f"{standing}: {error.message}", error.hint)
+    for name in ("push", "one frame", "vitals"):
+        yield Step(target.name, name, "skipped", "the device cannot be used")
 
 
 def _used(target: Target, session: Session) -> Iterator[Step]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import secrets
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,7 @@ from targets.profile import Target
 
 END_TO_END = protocol.STAGES.index("end_to_end")
 SLOWEST = 20.0  # a job may take so many times what its check promised
+_DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
 
 
@@ -43,6 +45,7 @@ class Measuring:
         session: with the device.
         journal: of the run.
         progress: who is told.
+        still_ours: raises TargetError where the device's lease was lost.
     """
 
     state: State
@@ -50,6 +53,7 @@ class Measuring:
     session: Session
     journal: Journal
     progress: Progress
+    still_ours: Callable[[], None]
 
     def __post_init__(self) -> None:
         self.plan: Plan = self.state.plan
@@ -64,6 +68,7 @@ class Measuring:
             step()
 
     def _add(self, event: str, **fields: object) -> None:
+        self.still_ours()  # before it is kept: somebody else may have disturbed it
         self.journal.append(event, **fields)
         self.state.add({"event": event, **fields})
 
@@ -81,7 +86,8 @@ class Measuring:
         faces = self.plan.faces
         self._pack, self._pack_sha256, self._suffix = faces.pack, faces.info.sha256, ""
         if "cv2" not in self.session.identity.packages:
-            pixels = faceset.decoded(faces.pack, faces.images, places.packs())
+            with _DECODING:
+                pixels = faceset.decoded(faces.pack, faces.images, places.packs())
             self._pack, self._pack_sha256, self._suffix = pixels.path, pixels.sha256, ".npy"
 
     def _push(self) -> None:

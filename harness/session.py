@@ -114,14 +114,16 @@ class Session:
         transport: the way there; closed with the session.
         python: the device's Python that runs the agent.
         build: folder of the controller for the packed agent.
+        cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
     """
 
-    def __init__(self, transport: Transport, python: str, build: Path) -> None:
+    def __init__(self, transport: Transport, python: str, build: Path, cache_mb: int = 2048) -> None:
         self._transport = transport
         self._python = python
+        self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0
         try:
@@ -172,7 +174,14 @@ class Session:
 
     def _push(self, wanted: Mapping[str, Path]) -> int:
         sent = 0
-        for sha256, path in self.missing(wanted).items():
+        absent = self.missing(wanted)
+        if absent:
+            room = {
+                "bytes": sum(path.stat().st_size for path in absent.values()),
+                "limit_bytes": self._cache_mb * 10**6,
+            }
+            self._conversation.ask("room", room, Deadline(ANSWER_S))
+        for sha256, path in absent.items():
             size = path.stat().st_size
             deadline = Deadline(ANSWER_S + size / 100_000)  # 100 kB/s is a bad link
             self._transport.put(path, f"incoming/{sha256}", deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Check:
 
 @dataclass
 class State:
-    """A run so far; `plan` first, the rest by target, cell or accuracy pass."""
+    """A run so far; `plan` first, the rest by target, cell or accuracy pass. Several threads may add to it."""
 
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
@@ -42,12 +43,14 @@ class State:
     lost: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, event: Event) -> None:
         """Take in one event of the journal; unknown ones are left to newer versions."""
         handler = _HANDLERS.get(event["event"])
         if handler:
-            handler(self, event)
+            with self.lock:
+                handler(self, event)
 
     def dead(self, cell: PlannedCell) -> bool:
         """Whether measuring this cell any further is pointless."""

@@ -6,23 +6,28 @@ Killing it at any moment loses one round at most.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
 from harness import collect, journal, places, plan, state
 from harness.journal import Journal
+from harness.lease import Lease, acquire
 from harness.measure import Measuring
 from harness.plan import Plan
 from harness.progress import Progress
+from harness.queues import Stop, side_by_side
 from harness.session import Session
 from harness.state import State
 from reports import files as reports_files
 from reports.records import Cell, Outcome, Run
 from targets import connect
 from targets.profile import Target
+
+Done = TypeVar("Done")
 
 FORMATS = ("json", "csv", "html")  # that every run gets
 
@@ -32,8 +37,14 @@ PAUSE_S = 0.5
 BAD = frozenset({Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.LOST})
 
 
-def start(planned: Plan, runs: Path, progress: Progress) -> tuple[Run, Path]:
+def start(planned: Plan, runs: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, Path]:
     """Measure a plan in a new folder below `runs`, and return what was learned and the folder.
+
+    Args:
+        planned: what to measure.
+        runs: folder of runs.
+        progress: who is told.
+        wait_s: how long to wait for a device that another controller has.
 
     Raises:
         OutputError, DiskFull: results cannot be written; what was is kept.
@@ -42,12 +53,12 @@ def start(planned: Plan, runs: Path, progress: Progress) -> tuple[Run, Path]:
     folder = files.make_folder(runs / planned.id)
     with Journal(folder) as book:
         book.append("run", plan=planned.model_dump(mode="json"))
-        _measure(state.of(planned), book, progress)
+        _measure(state.of(planned), book, progress, wait_s)
     return render(folder), folder
 
 
-def resume(folder: Path, progress: Progress) -> tuple[Run, Path]:
-    """Measure what is missing in a run's folder.
+def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, Path]:
+    """Measure what is missing in a run's folder; arguments as of `start`.
 
     Raises:
         RunError: it is no run's folder, or another controller is at work on it.
@@ -58,53 +69,101 @@ def resume(folder: Path, progress: Progress) -> tuple[Run, Path]:
         known = state.read(folder)
         if known.finished is None:
             plan.recheck(known.plan)
-            _measure(known, book, progress)
+            _measure(known, book, progress, wait_s)
     return render(folder), folder
 
 
-def _measure(known: State, book: Journal, progress: Progress) -> None:
+def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> None:
+    stop = Stop()
+
+    def work(target: Target) -> None:
+        _measure_target(known, target, book, progress, stop, wait_s)
+
     try:
         with progress:
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
-            for target in known.plan.targets:
-                _measure_target(known, target, book, progress)
+            side_by_side(by_device(known.plan.targets), work, stop)
         if not known.lost:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt as interrupt:
         render(book.folder)
-        stop.add_note(str(book.folder))
+        interrupt.add_note(str(book.folder))
         raise
 
 
-def _measure_target(known: State, target: Target, book: Journal, progress: Progress) -> None:
-    """Measure one target; a device that is lost is a result, and the others go on."""
-    try:
-        session = open_session(target)
+def by_device(targets: Sequence[Target]) -> list[list[Target]]:
+    """Return the targets of each physical device, in their order: they would disturb each other."""
+    queues: dict[str, list[Target]] = {}
+    for target in targets:
         try:
-            Measuring(known, target, session, book, progress).run()
-        finally:
-            session.close()
+            device = connect.device(target)
+        except TargetError:  # an address that cannot be read is told when it is used
+            device = f"target {target.name}"
+        queues.setdefault(device, []).append(target)
+    return list(queues.values())
+
+
+def _measure_target(known: State, target: Target, book: Journal, progress: Progress, stop: Stop, wait_s: float) -> None:
+    """Measure one target; a device that is lost, or that somebody else has, is a result, and the others go on."""
+
+    def told(text: str) -> None:
+        progress.step(target.name, text)
+
+    try:
+        with leased(target, known.plan.id, wait_s, stop, told) as lease:
+            session = open_session(target, stop)
+            try:
+                Measuring(known, target, session, book, progress, lease.check).run()
+            finally:
+                session.close()
     except TargetError as error:
         event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
         book.append("lost", **event)
         known.add({"event": "lost", **event})
 
 
-def open_session(target: Target) -> Session:
-    """Return a session with a target, trying again where that can help; raises TargetError."""
+def leased(
+    target: Target,
+    run: str,
+    wait_s: float = 0.0,
+    stop: Stop | None = None,
+    told: Callable[[str], object] = str,
+) -> Lease:
+    """Return a target's lease, trying again where that can help, for `with`; arguments as of `lease.acquire`."""
+    pause = stop.pause if stop else time.sleep
+    return _patiently(lambda: acquire(target, run, wait_s, pause=pause, told=told), pause)
+
+
+def open_session(target: Target, stop: Stop | None = None) -> Session:
+    """Return a session with a target, trying again where that can help; raises TargetError.
+
+    Args:
+        target: which.
+        stop: what the session's user is stopped by.
+    """
+    return _patiently(lambda: _matching(_session(target, stop), target), stop.pause if stop else time.sleep)
+
+
+def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> Done:
     for attempt in range(ATTEMPTS):
         try:
-            return _matching(_session(target), target)
+            return action()
         except TargetError as error:
             if not error.transient or attempt == ATTEMPTS - 1:
                 raise
-            time.sleep(PAUSE_S * 2**attempt)
+            pause(PAUSE_S * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _session(target: Target) -> Session:
-    return Session(connect.connect(target, places.devices()), connect.python_of(target), places.agents())
+def _session(target: Target, stop: Stop | None) -> Session:
+    transport = connect.connect(target, places.devices())
+    return Session(
+        stop.over(transport) if stop else transport,
+        connect.python_of(target),
+        places.agents(),
+        target.settings.cache_mb,
+    )
 
 
 def _matching(session: Session, target: Target) -> Session:

@@ -43,6 +43,24 @@ def connect(target: Target, devices: Path) -> Transport:
     return TRANSPORTS[target.settings.transport](target, devices)
 
 
+def device(target: Target) -> str:
+    """Return what tells the physical device of a target from others; targets with the same one share its processors."""
+    if target.settings.transport != "ssh":
+        return "this machine"
+    from targets.ssh import resolve  # noqa: PLC0415 - see above
+
+    where = resolve(target.settings.address)
+    return f"{where.host}:{where.port}"
+
+
+def leases(target: Target) -> str:
+    """Return the folder of a target's leases on its device: beside all targets that are this machine, as they share it.
+
+    No target's name begins with a dot.
+    """
+    return "{root}/lease" if target.settings.transport == "ssh" else "{root}/../.lease"
+
+
 def python_of(target: Target) -> str:
     """Return the Python that runs the agent there."""
     return target.settings.python or (sys.executable if target.settings.transport in ("local", "fake") else "python3")

@@ -55,6 +55,7 @@ class Profile(Table):
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
+        cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
         faults: what the fake transport breaks.
         vitals: what to watch.
@@ -72,6 +73,7 @@ class Profile(Table):
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
     emulated: bool = False
+    cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     vitals: dict[str, Vital] = Field(default_factory=dict)

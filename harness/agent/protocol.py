@@ -5,6 +5,8 @@
                                     <-  {"v":1,"kind":"identity","id":1,"body":{...Identity}}
     {"v":1,"kind":"have","id":2,"body":{"digests":[...]}}
                                     <-  {"v":1,"kind":"missing","id":2,"body":{"digests":[...]}}
+    {"v":1,"kind":"room","id":8,"body":{"bytes":...,"limit_bytes":...}}    so much is about to come
+                                    <-  {"v":1,"kind":"room","id":8,"body":{"freed_bytes":...}}   of what is old
     (the controller puts a file at incoming/<sha256> through the transport)
     {"v":1,"kind":"accept","id":3,"body":{"sha256":...}}
                                     <-  {"v":1,"kind":"accepted","id":3}      verified, moved to store/<sha256>

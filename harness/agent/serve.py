@@ -38,6 +38,7 @@ class Agent:
         self._requests: dict[str, Callable[[Message], tuple[str, object]]] = {
             "hello": self._hello,
             "have": self._have,
+            "room": self._room,
             "accept": self._accept,
             "job": self._job,
             "collect": self._collect,
@@ -78,6 +79,10 @@ class Agent:
 
     def _have(self, message: Message) -> tuple[str, object]:
         return "missing", {"digests": self._store.missing(message.body["digests"])}
+
+    def _room(self, message: Message) -> tuple[str, object]:
+        freed = self._store.make_room(int(message.body["bytes"]), int(message.body["limit_bytes"]))
+        return "room", {"freed_bytes": freed}
 
     def _accept(self, message: Message) -> tuple[str, object]:
         self._store.accept(message.body["sha256"])

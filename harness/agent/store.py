@@ -3,6 +3,7 @@
 incoming/<sha256>   put there by the controller's transport
 store/<sha256>      verified
 store/index.json    size, time and inode of each file when it was verified
+store/uses.json     digests, the one that was asked for last at the end: boards without a clock wake up in 1970
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Store:
         for folder in (self._incoming, self._folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._verified = self._load()
+        self._asked: set[str] = set()
 
     def path(self, digest: str) -> Path:
         """Return where the file with this digest lies, or would; raises ValueError where it is no digest."""
@@ -59,8 +61,40 @@ class Store:
         return True
 
     def missing(self, digests: Sequence[str]) -> list[str]:
-        """Return those of `digests` that are not there."""
-        return [digest for digest in digests if not self.has(digest)]
+        """Return those of `digests` that are not there; from now on none of them is evicted."""
+        absent = [digest for digest in digests if not self.has(digest)]
+        self._asked.update(digests)
+        uses = [digest for digest in self._uses() if digest not in digests] + list(digests)
+        _write_json(self._folder / "uses.json", uses)
+        return absent
+
+    def make_room(self, coming: int, limit: int) -> int:
+        """Remove what was not used for the longest time until there is room; returns the bytes that were removed.
+
+        What this agent was asked for stays, also where it alone is more than the limit.
+
+        Args:
+            coming: bytes that are about to arrive.
+            limit: most bytes of all files.
+        """
+        sizes = {path.name: path.stat().st_size for path in self._folder.iterdir() if HEX.fullmatch(path.name)}
+        too_many = sum(sizes.values()) + coming - limit
+        rank = {digest: number for number, digest in enumerate(self._uses(), 1)}
+        freed = 0
+        for name in sorted(sizes, key=lambda name: rank.get(name, 0)):
+            if freed >= too_many:
+                break
+            if name not in self._asked:
+                (self._folder / name).unlink()
+                freed += sizes[name]
+        return freed
+
+    def _uses(self) -> list[str]:
+        try:
+            content = json.loads((self._folder / "uses.json").read_text())
+        except (OSError, ValueError):
+            return []
+        return [entry for entry in content if isinstance(entry, str)] if isinstance(content, list) else []
 
     def accept(self, digest: str) -> None:
         """Verify incoming/<digest> and move it into the store.
@@ -85,9 +119,7 @@ class Store:
 
     def _remember(self, digest: str) -> None:
         self._verified[digest] = _mark(self.path(digest))
-        fresh = self._index.with_suffix(".new")
-        fresh.write_text(json.dumps(self._verified))
-        fresh.replace(self._index)
+        _write_json(self._index, self._verified)
 
     def _load(self) -> dict[str, list[int] | None]:
         try:
@@ -95,6 +127,12 @@ class Store:
         except (OSError, ValueError):
             return {}  # costs one hashing of each file, no more
         return content if isinstance(content, dict) else {}
+
+
+def _write_json(path: Path, content: object) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(path)
 
 
 def _mark(path: Path) -> list[int] | None:

@@ -13,12 +13,23 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import places, plan, progress, workflow
+from harness import lease, places, plan, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
 from harness.plan import Plan
 from harness.progress import duration
+
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    is_flag=False,
+    flag_value=lease.FOR_EVER,
+    default=0.0,
+    metavar="[SECONDS]",
+    help="Wait for devices that another controller has; for ever where no seconds are given.",
+)
 
 
 @click.command()
@@ -46,10 +57,17 @@ from harness.progress import duration
 @click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
 @common.out_option
 @common.config_option
+@wait_option
 @click.option("--dry-run", is_flag=True, help="Print cells, megabytes and minutes, and measure nothing.")
 @common.json_option
 def run(
-    name: str | None, out: Path | None, config_path: Path | None, dry_run: bool, as_json: bool, **options: Any
+    name: str | None,
+    out: Path | None,
+    config_path: Path | None,
+    wait_s: float,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Measure variants on targets and write RUNS/<id>/ with report.html, cells.csv, results.csv and run.json.
 
@@ -65,7 +83,8 @@ def run(
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with _stoppable():
-        measured, folder = workflow.start(planned, common.runs_folder(space, out), progress.shown_on(common.stderr()))
+        teller = progress.shown_on(common.stderr())
+        measured, folder = workflow.start(planned, common.runs_folder(space, out), teller, wait_s)
     return common.print_run(measured, folder, as_json)
 
 
@@ -73,13 +92,14 @@ def run(
 @click.argument("run_name", metavar="RUN")
 @common.out_option
 @common.config_option
+@wait_option
 @common.json_option
-def resume(run_name: str, out: Path | None, config_path: Path | None, as_json: bool) -> int:
+def resume(run_name: str, out: Path | None, config_path: Path | None, wait_s: float, as_json: bool) -> int:
     """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
     space = common.workspace(config_path)
     folder = workflow.find_run(common.runs_folder(space, out), run_name)
     with _stoppable():
-        measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()))
+        measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()), wait_s)
     return common.print_run(measured, folder, as_json)
 
 

@@ -82,3 +82,72 @@ def test_a_damaged_model_fails_its_job(agent: Client, job_for: JobMaker) -> None
     assert result.outcome == "failed"
     assert "model.null" in result.reason
     assert "was damaged" in result.reason
+
+
+# -- a store with a limit
+
+
+def fill(folder: Path, *contents: bytes) -> list[str]:
+    """Have files accepted one after the other, each by an agent of its own, and return their digests."""
+    names = []
+    for content in contents:
+        store = Store(folder)
+        name = hashlib.sha256(content).hexdigest()
+        store.missing([name])
+        (folder / "incoming" / name).write_bytes(content)
+        store.accept(name)
+        names.append(name)
+    return names
+
+
+def kept(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "store").iterdir() if len(path.name) == 64}
+
+
+def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    a, b, c = fill(tmp_path, b"a" * 10, b"b" * 10, b"c" * 10)
+    Store(tmp_path).missing([a])  # used again
+    assert Store(tmp_path).make_room(5, 30) == 10
+    assert kept(tmp_path) == {a, c}
+    assert Store(tmp_path).missing([b]) == [b]
+
+
+@pytest.mark.parametrize(("coming", "limit", "left"), [(0, 30, 3), (1, 30, 2), (10, 30, 2), (11, 30, 1), (100, 30, 0)])
+def test_no_more_goes_than_has_to(tmp_path: Path, coming: int, limit: int, left: int) -> None:
+    fill(tmp_path, b"a" * 10, b"b" * 10, b"c" * 10)
+    Store(tmp_path).make_room(coming, limit)
+    assert len(kept(tmp_path)) == left
+
+
+def test_what_was_asked_for_stays_whatever_the_limit_is(tmp_path: Path) -> None:
+    a, b = fill(tmp_path, b"a" * 10, b"b" * 10)
+    store = Store(tmp_path)
+    store.missing([a])
+    assert store.make_room(10, 1) == 10
+    assert kept(tmp_path) == {a}
+    assert store.has(a)
+    assert not store.has(b)
+
+
+@pytest.mark.parametrize("uses", ["", "{}", "[1, null]", "[["])
+def test_a_damaged_list_of_uses_is_begun_anew(tmp_path: Path, uses: str) -> None:
+    fill(tmp_path, b"a" * 10, b"b" * 10)
+    (tmp_path / "store" / "uses.json").write_text(uses)
+    assert Store(tmp_path).make_room(0, 10) == 10
+
+
+def test_nothing_but_pushed_files_is_evicted(tmp_path: Path) -> None:
+    fill(tmp_path, b"a" * 10)
+    (tmp_path / "store" / "notes").write_bytes(b"x" * 100)
+    Store(tmp_path).make_room(0, 1)
+    assert (tmp_path / "store" / "notes").exists()
+
+
+def test_room_is_made_by_request(agent: Client) -> None:
+    name = agent.put(DATA)
+    assert agent.ask("room", {"bytes": 1, "limit_bytes": 1}).body == {"freed_bytes": 0}  # this agent was asked for it
+    other = Client(agent.root.parent)
+    assert other.ask("room", {"bytes": 1, "limit_bytes": 1}).body == {"freed_bytes": len(DATA)}
+    assert other.ask("have", {"digests": [name]}).body["digests"] == [name]
+    assert other.ask("room", {"bytes": "x", "limit_bytes": 1}).kind == "error"
+    other.close()

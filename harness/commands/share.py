@@ -1,0 +1,88 @@
+"""`edgerig leases` and `edgerig clean`: devices that several people share."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from edgerig.errors import TargetError, TargetUnreachable
+from harness import clean as cleaning
+from harness import lease
+from harness.commands import common
+from targets import profile
+from targets.profile import Target
+
+AT_ONCE = 16  # devices that are asked
+
+
+@click.command()
+@click.argument("targets", nargs=-1, metavar="[TARGET]…")
+@common.config_option
+@common.json_option
+def leases(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> int:
+    """Say who has each TARGET (default: those of edgerig.toml, else this machine); nothing is taken or changed."""
+    space = common.workspace(config_path)
+    names = targets or tuple(space.config.targets) or (profile.DEFAULT,)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rows = list(pool.map(_row, [space.target(name) for name in names]))
+    if as_json:
+        common.print_json(rows)
+    else:
+        _print(rows)
+    return 0
+
+
+def _row(target: Target) -> dict[str, Any]:
+    try:
+        found = lease.standing(target)
+    except TargetError as error:
+        state = "offline" if isinstance(error, TargetUnreachable) else "refused"
+        return {"target": target.name, "state": state, "reason": error.message}
+    if found.owner is None:
+        return {"target": target.name, "state": found.state}
+    return {
+        "target": target.name,
+        "state": found.state,
+        "owner": found.owner.who,
+        "pid": found.owner.pid,
+        "run": found.owner.run,
+        "held_s": found.since_s,
+        "heard_s_ago": found.age_s,
+        "expires_in_s": max(0, lease.EXPIRY_S - found.age_s),
+    }
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@common.config_option
+@common.json_option
+def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> int:
+    """Remove what edgerig keeps on each TARGET: agents, models, faces, results that nobody fetched, environments.
+
+    Nothing else is touched, and nothing at all where somebody is at work.
+    """
+    space = common.workspace(config_path)
+    wanted = [space.target(name) for name in targets]
+    rows = []
+    for target in wanted:
+        rows.append({"target": target.name, "freed_mb": round(cleaning.clean(target) * 1024 / 1e6, 1)})
+        if not as_json:
+            click.echo(f"{target.name}: {rows[-1]['freed_mb']} MB removed")
+    if as_json:
+        common.print_json(rows)
+    return 0
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    table = Table("target", "state", "owner", "process", "run", "held for, s", "heard of, s ago", "")
+    for row in rows:
+        keys = ("target", "state", "owner", "pid", "run", "held_s", "heard_s_ago", "reason")
+        table.add_row(*(Text("" if row.get(key) is None else str(row[key])) for key in keys))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
