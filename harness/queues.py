@@ -72,7 +72,11 @@ class _StoppableChannel:
     def __init__(self, inner: Channel, stop: Stop) -> None:
         self._inner = inner
         self._stop = stop
-        stop.add(inner)
+        try:
+            stop.add(inner)
+        except Stopped:
+            self.close()
+            raise
 
     def send(self, data: bytes) -> None:
         self._stop.check()

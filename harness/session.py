@@ -88,9 +88,11 @@ class Conversation:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(LinkLost):
-            self._channel.send(protocol.encode("bye", next(self._numbers)))
-        self._channel.close()
+        try:
+            with contextlib.suppress(LinkLost):
+                self._channel.send(protocol.encode("bye", next(self._numbers)))
+        finally:  # a worker that is told to stop is told so by its send
+            self._channel.close()
 
 
 def checked(kind: type[Body], body: object) -> Body:
@@ -268,11 +270,13 @@ class Session:
         self._persist(lambda: self._conversation.ask("forget", {"token": job.token}, Deadline(ANSWER_S)))
 
     def close(self) -> None:
-        """End the agent and let go of the device; never raises."""
-        with contextlib.suppress(EdgerigError, OSError):
-            self._conversation.close()
-        with contextlib.suppress(EdgerigError, OSError):
-            self._transport.close()
+        """End the agent and let go of the device; trouble with either is no news any more."""
+        try:
+            with contextlib.suppress(EdgerigError, OSError):
+                self._conversation.close()
+        finally:
+            with contextlib.suppress(EdgerigError, OSError):
+                self._transport.close()
 
 
 __all__ = ["Conversation", "Session", "checked"]

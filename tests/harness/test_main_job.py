@@ -159,7 +159,7 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_a_report(bench: Workplace, n
 
 
 def test_a_killed_run_goes_on_where_it_stood(bench: Workplace) -> None:
-    process = bench.start(*MEASURE)
+    process = bench.start(*MEASURE, "--budget", "4")
     folder = bench.wait_for_rounds(3)
     process.kill()
     process.communicate()
