@@ -74,7 +74,7 @@ class Workspace:
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""
-        return list(dict.fromkeys([*self.config.targets, *profile.shipped()]))
+        return list(dict.fromkeys([*self.config.targets, *profile.standalone()]))
 
     def run_table(self, name: str | None) -> RunTable:
         """Return [runs.NAME] with its paths resolved; the defaults for None; raises ConfigError."""

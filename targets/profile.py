@@ -101,6 +101,11 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
+def standalone() -> list[str]:
+    """Return the shipped profiles that are targets by themselves: those that need no address."""
+    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") != "ssh"]
+
+
 def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:
     """Return a target by name: one of the configuration's `[targets.NAME]`, or a shipped profile.
 
@@ -108,7 +113,7 @@ def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "ed
         ConfigError: there is none, it extends what is not there, or a key is wrong.
     """
     if name not in tables and name not in shipped():
-        known = [*tables, *shipped()]
+        known = [*tables, *standalone()]
         raise ConfigError(f"there is no target '{name}'.", toml.nearest(name, known) or f"Known: {', '.join(known)}.")
     table = dict(tables.get(name, {"extends": name}))
     base = table.pop("extends", DEFAULT)

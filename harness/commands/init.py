@@ -1,7 +1,8 @@
-"""`edgerig init`: a configuration that fits this machine."""
+"""`edgerig init`: a configuration that fits this machine, or a board behind SSH."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,33 @@ import tomli_w
 
 from edgerig import files
 from edgerig.errors import ConfigError
-from harness import config, workflow
+from harness import config, probe, runtimes, workflow
 from harness.agent.protocol import Identity
 from harness.commands import common
+from harness.probe import Board
 from targets import profile
 from targets.profile import Target
 
 
 @click.command()
+@click.option("--ssh", "address", metavar="[USER@]HOST[:PORT]", help="Probe this board and add it as a target.")
+@click.option("--name", help="Of the target that --ssh adds.  [default: the host's name]")
+@click.option("--python", metavar="PATH", help="The Python of the board.  [default: python3]")
 @click.option("--force", is_flag=True, help="Write over an edgerig.toml that is there.")
 @common.json_option
-def init(force: bool, as_json: bool) -> int:
-    """Probe this machine and write edgerig.toml: it as a target, and a run that measures on it."""
+def init(address: str | None, name: str | None, python: str | None, force: bool, as_json: bool) -> int:
+    """Probe this machine and write edgerig.toml: it as a target, and a run that measures on it.
+
+    With --ssh the board is probed instead, and added to the edgerig.toml that is there.
+    """
+    if address is None and (name or python):
+        raise click.UsageError("--name and --python are for --ssh.")
+    if address and force:
+        raise click.UsageError("--force is not for --ssh, which only adds to edgerig.toml.")
+    return _board(address, name, python, as_json) if address else _here(force, as_json)
+
+
+def _here(force: bool, as_json: bool) -> int:
     path = Path(config.NAME)
     if path.exists() and not force:
         raise ConfigError(f"{path.resolve()} is there already.", "--force writes over it.")
@@ -34,7 +50,7 @@ def init(force: bool, as_json: bool) -> int:
     if as_json:
         common.print_json({"path": str(path.resolve()), "config": table})
         return 0
-    click.echo(f"Wrote {path}: target 'here' is {_described(identity)}.")
+    click.echo(f"Wrote {path}: target 'here' is {probe.described(identity)}.")
     click.echo("Next: edgerig doctor here, then edgerig run here.", err=True)
     return 0
 
@@ -46,16 +62,71 @@ def _anything() -> Target:
 
 def proposed(identity: Identity) -> dict[str, Any]:
     """Return a configuration for a machine: threads 1 and all cores, everything else by default."""
-    here: dict[str, Any] = {"extends": profile.DEFAULT, "description": _described(identity)}
+    here: dict[str, Any] = {"extends": profile.DEFAULT, "description": probe.described(identity)}
     if identity.machine != "x86_64":
         here["architecture"] = identity.machine
-    threads = sorted({1, min(identity.cores, 4)})
+    return {"targets": {"here": here}, "runs": {"here": _run("here", identity)}, "store": {"folder": "runs"}}
+
+
+def _run(target: str, identity: Identity) -> dict[str, Any]:
+    return {"targets": [target], "threads": sorted({1, min(identity.cores, 4)})}
+
+
+def _board(address: str, name: str | None, python: str | None, as_json: bool) -> int:
+    path = config.find(Path.cwd()) or Path(config.NAME)
+    space = config.load(path) if path.exists() else config.Workspace(config.Config(), None)
+    name = name or probe.name_of(address)
+    if name in space.target_names():  # before the board is asked, which takes a while
+        raise ConfigError(f"there is a target '{name}' already.", "Choose another name with --name.")
+    found = probe.board(address, name, python)
+    _add(path, found)
+    if as_json:
+        common.print_json(_record(path, found))
+        return 0
+    click.echo(f"Added target '{name}' to {common.shown(path.resolve())}: {found.table['description']}.")
+    for line in _findings(found):
+        click.echo(line)
+    click.echo(f"Next: edgerig doctor {name}, then edgerig run --target {name}.", err=True)
+    return 0
+
+
+def _add(path: Path, found: Board) -> None:
+    """Append [targets.NAME], or write a first file with a run as well; what is there stays as it is."""
+    tables: dict[str, Any] = {"targets": {found.name: found.table}}
+    if not path.exists():
+        tables["runs"] = {found.name: _run(found.name, found.identity)}
+    old = path.read_bytes() if path.exists() else b""
+    gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+    new = old + gap + tomli_w.dumps(tables).encode()
+    try:
+        tomllib.loads(new.decode("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:  # `targets` is written inline, and closed
+        raise ConfigError(f"{path} cannot be added to: {error}.", f"Add this target by hand: {found.table}") from error
+    files.write(path, new)
+    config.load(path)
+
+
+def _record(path: Path, found: Board) -> dict[str, Any]:
     return {
-        "targets": {"here": here},
-        "runs": {"here": {"targets": ["here"], "threads": threads}},
-        "store": {"folder": "runs"},
+        "path": str(path.resolve()),
+        "target": found.name,
+        "table": found.table,
+        "identity": vars(found.identity),
+        "readings": found.readings,
+        "unreadable": found.blind,
     }
 
 
-def _described(identity: Identity) -> str:
-    return f"{identity.board or identity.cpu or identity.machine}, {identity.cores} cores, {identity.os}"
+def _findings(found: Board) -> list[str]:
+    """Return what is there and what is not, a line each."""
+    identity = found.identity
+    packages = ", ".join(f"{name} {version}" for name, version in identity.packages.items())
+    told = ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in found.readings.items()
+    )
+    lines = [f"  {identity.machine}, Python {identity.python}: {packages}", f"  Sensors: {told or 'none can be read'}"]
+    if found.blind:
+        lines.append(f"  Not readable: {', '.join(found.blind)}")
+    if not any(package in identity.packages for entry in runtimes.RUNTIMES.values() for package in entry.packages):
+        lines.append(f"  No runtime is installed: {identity.python_executable} -m pip install onnxruntime")
+    return lines

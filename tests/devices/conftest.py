@@ -1,0 +1,50 @@
+"""A board behind sshd, and the desk of who measures on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import session
+from tests.devices import sshd
+from tests.devices.sshd import Desk, Sshd
+from tests.harness.command import Workplace
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PAUSE_S", 0.05)
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """Return a device for all tests that leave it in order."""
+    with sshd.running(tmp_path_factory.mktemp("board")) as device:
+        yield device
+
+
+@pytest.fixture
+def jump(tmp_path: Path) -> Iterator[Sshd]:
+    """Return another host, to be jumped over."""
+    with sshd.running(tmp_path / "jump") as host:
+        yield host
+
+
+@pytest.fixture
+def desk(tmp_path: Path, board: Sshd, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Return a controller's home, this process's own as well, from which the board is known."""
+    desk = Desk(tmp_path / "desk")
+    desk.knows(board)
+    monkeypatch.setenv("HOME", str(desk.home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return desk
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, desk: Desk) -> Workplace:
+    """Return a folder to run commands in, as the one at the desk."""
+    place = Workplace(tmp_path)
+    place.environment.update(desk.environment)
+    return place
