@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ def _provisioned(target: Target, fresh: bool) -> Provisioned:
     with lease.Lease(target, "provision"):
         transport = connect.connect(target, places.devices())
         try:
-            return provisioning.ensure(target, transport, fresh)
+            done = provisioning.ensure(target, transport, fresh)
+            return replace(done, python=done.python.replace("{root}", transport.root))
         finally:
             transport.close()
 

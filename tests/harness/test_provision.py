@@ -304,4 +304,5 @@ def test_provisioning_is_a_command(index: Path, workplace: Workplace) -> None:
     (workplace.folder / "edgerig.toml").write_text('[targets.box]\narchitecture = ""\nenvironment = "venv"\n')
     row = workplace.json("provision", "box")[0]
     assert (row["environment"], row["reused"], row["sent_bytes"] > 0) == ("venv", False, True)
+    assert Path(row["python"]).exists()
     assert "box: venv, as it was" in workplace.run("provision", "box").stdout
