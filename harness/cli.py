@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),
     "leases": ("harness.commands.share:leases", "Say who has each target."),
     "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target."),
+    "provision": ("harness.commands.share:provision", "Make a target's Python ready; devices need no internet."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }

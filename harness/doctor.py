@@ -73,7 +73,7 @@ def _used(target: Target, session: Session) -> Iterator[Step]:
     cpu = f"{identity.cpu or identity.machine}, {identity.cores} cores"
     yield Step(target.name, "connect", "ok", f"{identity.hostname}: {cpu}, {identity.os}")
     packages = ", ".join(f"{name} {version}" for name, version in identity.packages.items())
-    yield Step(target.name, "python", "ok", f"{identity.python}: {packages}")
+    yield Step(target.name, "python", "ok", f"{identity.python}, {target.settings.environment}: {packages}")
     variants, faces = select.shipped(), faceset.load(faceset.SHIPPED).split("test")
     with tempfile.TemporaryDirectory() as folder:
         pack = faceset.pack(faces, Path(folder))

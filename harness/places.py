@@ -26,3 +26,8 @@ def agents() -> Path:
 def devices() -> Path:
     """Return the folder under which devices that are this machine have theirs."""
     return cache() / "devices"
+
+
+def wheels() -> Path:
+    """Return the folder of wheels that were found for devices."""
+    return cache() / "wheels"

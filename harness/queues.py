@@ -79,10 +79,10 @@ class _StoppableChannel:
             raise
 
     def send(self, data: bytes) -> None:
-        self._stop.check()
-        self._inner.send(data)
+        self._inner.send(data)  # also after a stop: it may be the word that ends the agent
 
     def receive(self, deadline: Deadline) -> bytes:
+        self._stop.check()
         try:
             return self._inner.receive(deadline)
         finally:
@@ -113,7 +113,12 @@ class _Stoppable:
 
     def start(self, argv: Sequence[str]) -> Channel:
         self._stop.check()
-        return _StoppableChannel(self._inner.start(argv), self._stop)
+        channel = self._inner.start(argv)
+        try:
+            return _StoppableChannel(channel, self._stop)
+        except Stopped:
+            channel.close()
+            raise
 
     def close(self) -> None:
         self._inner.close()

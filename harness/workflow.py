@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, state
+from harness import collect, journal, places, plan, provision, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -157,13 +157,14 @@ def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> 
 
 
 def _session(target: Target, stop: Stop | None) -> Session:
-    transport = connect.connect(target, places.devices())
-    return Session(
-        stop.over(transport) if stop else transport,
-        connect.python_of(target),
-        places.agents(),
-        target.settings.cache_mb,
-    )
+    way = connect.connect(target, places.devices())
+    transport = stop.over(way) if stop else way
+    try:
+        python = provision.ensure(target, transport).python
+    except BaseException:
+        transport.close()
+        raise
+    return Session(transport, python, places.agents(), target.settings.cache_mb)
 
 
 def _matching(session: Session, target: Target) -> Session:

@@ -48,6 +48,8 @@ class Profile(Table):
         address: `[user@]host[:port]` or an alias of ~/.ssh/config, for `ssh`.
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
+        environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
+            wheels that the controller sends.
         launcher: words put before each measuring process's command line, e.g. of an emulator.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
@@ -66,6 +68,7 @@ class Profile(Table):
     address: str = ""
     architecture: str = ""
     python: str | None = None
+    environment: Literal["system", "venv"] = "system"
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from rich.text import Text
 
 from edgerig.errors import TargetError, TargetUnreachable
 from harness import clean as cleaning
-from harness import lease
+from harness import lease, places
+from harness import provision as provisioning
 from harness.commands import common
-from targets import profile
+from harness.provision import Provisioned
+from targets import connect, profile
 from targets.profile import Target
 
 AT_ONCE = 16  # devices that are asked
@@ -78,6 +81,39 @@ def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> 
     if as_json:
         common.print_json(rows)
     return 0
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@click.option("--fresh", is_flag=True, help="Look for newer packages instead of using those found before.")
+@common.config_option
+@common.json_option
+def provision(targets: tuple[str, ...], fresh: bool, config_path: Path | None, as_json: bool) -> int:
+    """Make each TARGET ready for the agent now; `edgerig run` does the same first.
+
+    With environment = "venv" this machine finds the wheels and sends them: the device needs no internet.
+    """
+    space = common.workspace(config_path)
+    rows = []
+    for target in [space.target(name) for name in targets]:
+        done = _provisioned(target, fresh)
+        rows.append({"target": target.name, **vars(done), "packages": list(done.packages)})
+        if not as_json:
+            sent = f"{done.sent_bytes / 1e6:.1f} MB sent"
+            click.echo(f"{target.name}: {done.environment}, {'as it was' if done.reused else f'made, {sent}'}")
+    if as_json:
+        common.print_json(rows)
+    return 0
+
+
+def _provisioned(target: Target, fresh: bool) -> Provisioned:
+    with lease.Lease(target, "provision"):
+        transport = connect.connect(target, places.devices())
+        try:
+            done = provisioning.ensure(target, transport, fresh)
+            return replace(done, python=done.python.replace("{root}", transport.root))
+        finally:
+            transport.close()
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

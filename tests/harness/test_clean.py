@@ -14,7 +14,7 @@ from harness import clean as module
 from harness import workflow
 from harness.clean import clean
 from harness.lease import Lease
-from targets import profile, shell
+from targets import local, profile, shell
 from targets.local import LocalTransport
 from targets.profile import Target
 from tests.harness.command import Workplace
@@ -95,7 +95,8 @@ def test_a_program_is_run_to_its_end(tmp_path: Path, script: str, status: int, o
     assert (done.status, done.out) == (status, out)
 
 
-def test_a_program_that_is_silent_or_endless_is_given_up(tmp_path: Path) -> None:
+def test_a_program_that_is_silent_or_endless_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_PATIENCE_S", 0.1)
     with pytest.raises(LinkLost):
         shell.run(LocalTransport(tmp_path), ["sh", "-c", "sleep 1"], Deadline(0.1))
     with pytest.raises(ProtocolError, match="does not stop printing"):
