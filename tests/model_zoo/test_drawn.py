@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from edgerig.metrics import roc_auc
+from model_zoo import faceset
 from model_zoo.drawn import CATEGORIES, REAL, Traits, draw, traits, write_set
 from model_zoo.drawn.__main__ import main
 from model_zoo.drawn.packing import plan
@@ -240,3 +241,6 @@ def test_command_writes_a_pack(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "2 pairs" in result.stdout
     assert Counter(row["split"] for row in rows_of(out)) == {"val": 2, "test": 2}
+    loaded = faceset.load(out)
+    assert loaded.synthetic
+    assert "seed 4," in loaded.note
