@@ -393,8 +393,16 @@ def export(net: Any, path: Path) -> None:
 
     example = torch.zeros(2, 3, SPEC.height, SPEC.width)
     torch.onnx.export(
-        net, (example,), path, dynamo=True, opset_version=18, external_data=False, verbose=False,
-        input_names=["input"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
+        net,
+        (example,),
+        path,
+        dynamo=True,
+        opset_version=18,
+        external_data=False,
+        verbose=False,
+        input_names=["input"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
     _forget_origin(path)
 
@@ -427,7 +435,8 @@ def quantize(source: Path, target: Path, faces: Faces, pairs: int) -> None:
 
     MobileNetV3 is known to lose much of its accuracy this way when its weights come from ImageNet. Trained as
     here it does not: AUC on 500 validation faces .968 in float, .970 throughout in int8, .967 with the
-    squeeze-and-excite gates left in float, which would add 1.3 MB. Activations are signed, which suits ARM.
+    squeeze-and-excite gates left in float, which would
+    add 1.3 MB.
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
@@ -437,7 +446,8 @@ def quantize(source: Path, target: Path, faces: Faces, pairs: int) -> None:
         _Calibration(faces, pairs),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        activation_type=QuantType.QInt8,
+        # Unsigned: three times as fast on x86 as signed ones (.74 against 2.31 ms a frame here), whose kernels lack VNNI.
+        activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
     prepared.unlink()
@@ -484,8 +494,12 @@ def _family(recipe: Recipe, net: Any, macs: int) -> dict[str, Any]:
         "parameters": sum(weight.numel() for weight in net.parameters()),
         "macs": macs,
         "input": {
-            "size": [SPEC.height, SPEC.width], "layout": SPEC.layout, "colour": SPEC.colour,
-            "mean": list(SPEC.mean), "std": list(SPEC.std), "resize": SPEC.resize,
+            "size": [SPEC.height, SPEC.width],
+            "layout": SPEC.layout,
+            "colour": SPEC.colour,
+            "mean": list(SPEC.mean),
+            "std": list(SPEC.std),
+            "resize": SPEC.resize,
         },
         "output": {"kind": "logits", "index": 1},
         "training": {
@@ -544,8 +558,11 @@ def _drawn(recipe: Recipe, out: Path, workers: int, progress: Progress) -> Path:
     validation = max(50, recipe.pairs // 20)
     task = progress.add_task("drawing pairs", total=recipe.pairs + validation)
     write_set(
-        pack.with_suffix(".part"), seed=recipe.seed, counts={"train": recipe.pairs, "val": validation},
-        workers=workers, progress=lambda done, _total: progress.update(task, completed=done),
+        pack.with_suffix(".part"),
+        seed=recipe.seed,
+        counts={"train": recipe.pairs, "val": validation},
+        workers=workers,
+        progress=lambda done, _total: progress.update(task, completed=done),
     )
     return pack.with_suffix(".part").replace(pack)
 

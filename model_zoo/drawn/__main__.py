@@ -29,7 +29,10 @@ def main(out: Path, seed: int, train: int, val: int, test: int, workers: int) ->
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("drawing pairs", total=sum(counts.values()))
         write_set(
-            out, seed=seed, counts=counts, workers=workers,
+            out,
+            seed=seed,
+            counts=counts,
+            workers=workers,
             progress=lambda done, _total: bar.update(task, completed=done),
         )
     files.write(out.with_suffix(".toml"), tomli_w.dumps(about(seed)).encode())

@@ -218,5 +218,3 @@ def _lower_face(taken: Shot) -> list[tuple[float, float]]:
         (0.24, mouth.y + 0.33),
     ]
     return [*half, *((-x, y) for x, y in half)]
-
-
