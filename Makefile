@@ -20,7 +20,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
 
 # The main job: the shipped variants on the shipped faces on this machine.
 run: setup
-	$(BIN)/edgerig run --threads 1,2 --budget 10
+	$(BIN)/edgerig run --budget 25
 
 test: dev
 	$(BIN)/python -m pytest $(TESTS)
