@@ -65,8 +65,8 @@ def _wrong_way_round(run: Run) -> Iterator[str]:
         if auc and (auc.ci_high or auc.value or 0.0) < WORSE_THAN_CHANCE and cell.key.variant not in told:
             told.add(cell.key.variant)
             yield (
-                f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: its output probably means 'real'. "
-                "Set another output.index, or output.inverted, in its manifest."
+                f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: either its output means 'real' (then set "
+                "another output.index, or output.inverted, in its manifest), or it knows nothing of such faces."
             )
 
 

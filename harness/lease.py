@@ -24,6 +24,7 @@ from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, TargetHeld, TargetRefused
 from harness import places
+from reports.figures import duration
 from targets import connect, keeper
 from targets.keeper import Answer
 from targets.profile import Target
@@ -296,17 +297,13 @@ class Lease:
 
 
 def _held(name: str, found: Standing) -> TargetHeld:
-    since = "" if found.since_s is None else f" for {_duration(found.since_s)}"
+    since = "" if found.since_s is None else f" for {duration(found.since_s)}"
     error = TargetHeld(
         f"{name} is held by {found.owner or 'another controller'}{since}.",
         "--wait waits for it; `edgerig leases` shows who has what.",
     )
     error.ours = bool(found.owner and found.owner.ours)
     return error
-
-
-def _duration(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
 
 
 def acquire(

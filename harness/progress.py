@@ -10,6 +10,8 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
+from reports.figures import duration
+
 _EVERY_S = 10.0  # between lines where there is no terminal
 
 
@@ -136,10 +138,3 @@ def on_stderr() -> Console:
 def shown_on(console: Console) -> Progress:
     """Return bars for a terminal, lines for everything else."""
     return Bars(console) if console.is_terminal else Lines(console)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,13 @@ from reports.trust import half_width
 NONE = "–"
 
 
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many significant digits, not in scientific form: 1.23, 45.6, 1,234."""
     if value is None:

@@ -61,6 +61,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "number": figures.number,
+        "duration": figures.duration,
         "rate": figures.rate,
         "interval": figures.interval,
         "percent": figures.percent,

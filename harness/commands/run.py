@@ -18,7 +18,7 @@ from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
 from harness.plan import Plan
-from harness.progress import duration
+from reports.figures import duration
 
 wait_option = click.option(
     "--wait",
