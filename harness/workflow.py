@@ -23,7 +23,7 @@ from harness.queues import Stop, side_by_side
 from harness.session import Session
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Cell, Outcome, Run
+from reports.records import Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -214,8 +214,3 @@ def exit_code(run: Run) -> int:
     if not any(cell.outcome is Outcome.OK for cell in run.cells):
         return 4
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0
-
-
-def troubles(run: Run) -> list[Cell]:
-    """Return the cells that are not ok."""
-    return [cell for cell in run.cells if cell.outcome is not Outcome.OK]
