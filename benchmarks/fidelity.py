@@ -156,7 +156,7 @@ def _agent(task: Task, folder: Path) -> float:
         min_s=0.0,
         affinity=[_processor()],
     )
-    session = Session(LocalTransport(folder / "device"), sys.executable, folder)
+    session = Session(LocalTransport(folder / "device"), [sys.executable], folder)
     try:
         session.push(wanted)
         result = session.run(job)

@@ -62,7 +62,7 @@ def _round(folder: Path, number: int, frames: int) -> dict[str, float]:
         images=["0.npy"],
         min_frames=frames,
     )
-    session = Session(LocalTransport(folder / "device"), sys.executable, folder)
+    session = Session(LocalTransport(folder / "device"), [sys.executable], folder)
     try:
         session.push(wanted)
         result = session.run(job)

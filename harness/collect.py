@@ -117,8 +117,9 @@ def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) 
         operators=state.operators.get(cell.id, ()),
     )
     outcome, reason, step = _known_outcome(state, cell)
+    method = state.plan.method_on(cell.key.target)
     target = next(target for target in state.plan.targets if target.name == cell.key.target)
-    finish = partial(collate.collate, cell.key, measured, state.plan.method, emulated=target.settings.emulated)
+    finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     return finish(outcome=outcome, reason=reason, next_step=step)
 
 
@@ -141,7 +142,7 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
 
 
 def _complete(state: State, cell: PlannedCell) -> bool:
-    enough = len(state.rounds.get(cell.id, [])) >= state.plan.method.rounds_min
+    enough = len(state.rounds.get(cell.id, [])) >= state.plan.method_on(cell.key.target).rounds_min
     return enough and cell.id in state.memory and cell.scores_id in state.accuracy
 
 
@@ -157,7 +158,7 @@ def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> 
     identity, check = state.identities.get(cell.key.target), state.checks.get(cell.id)
     if identity is None or check is None or not check.facts:
         return None
-    facts, method = check.facts, state.plan.method
+    facts, method = check.facts, state.plan.method_on(cell.key.target)
     return Fingerprint(
         device=identity.board or identity.hostname,
         cpu=identity.cpu,

@@ -21,9 +21,11 @@ from harness.agent.protocol import Job, JobResult
 from harness.journal import Journal
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
+from harness.runtimes import provider_of, runtime_of
 from harness.session import Session
 from harness.state import State
 from model_zoo import faceset
+from model_zoo.faceset import Face
 from reports import statistics
 from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase, Round, Vitals
 from targets import vitals
@@ -58,6 +60,8 @@ class Measuring:
     def __post_init__(self) -> None:
         self.plan: Plan = self.state.plan
         self.cells: list[PlannedCell] = self.plan.cells_on(self.target.name)
+        self.method = self.plan.method_on(self.target.name)
+        self.faces = self.plan.images_on(self.target.name)
 
     def run(self) -> None:
         """Measure all that is missing; raises TargetError where the device is lost."""
@@ -87,7 +91,7 @@ class Measuring:
         self._pack, self._pack_sha256, self._suffix = faces.pack, faces.info.sha256, ""
         if "cv2" not in self.session.identity.packages:
             with _DECODING:
-                pixels = faceset.decoded(faces.pack, faces.images, places.packs())
+                pixels = faceset.decoded(faces.pack, tuple(self.faces), places.packs())
             self._pack, self._pack_sha256, self._suffix = pixels.path, pixels.sha256, ".npy"
 
     def _push(self) -> None:
@@ -130,12 +134,11 @@ class Measuring:
     # -- rounds
 
     def _rounds(self) -> None:
-        plan = self.plan.method
-        for number in range(plan.rounds_min):
+        for number in range(self.method.rounds_min):
             for cell in self._shuffled(number):
                 if len(self.state.rounds[cell.id]) <= number and not self.state.dead(cell):
                     self._round(cell)
-        number = plan.rounds_min
+        number = self.method.rounds_min
         while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
             for cell in wanting:
                 self._round(cell)
@@ -149,8 +152,8 @@ class Measuring:
 
     def _wants_more(self, cell: PlannedCell) -> bool:
         """Whether p50's interval is still wider than asked and the cell's budget allows another round."""
-        plan, rounds = self.plan.method, self.state.rounds[cell.id]
-        if self.state.dead(cell) or plan.setting == "quick" or not rounds:
+        plan, rounds = self.method, self.state.rounds[cell.id]
+        if self.state.dead(cell) or not method.goes_on(plan) or not rounds:
             return False
         seconds = [entry.seconds for entry in rounds]
         if sum(seconds) + float(np.mean(seconds)) > plan.budget_s:
@@ -163,7 +166,7 @@ class Measuring:
         return float(np.median(frames[entry.warmup :, END_TO_END]))
 
     def _round(self, cell: PlannedCell) -> None:
-        number, plan = len(self.state.rounds[cell.id]) + 1, self.plan.method
+        number, plan = len(self.state.rounds[cell.id]) + 1, self.method
         self.progress.step(self.target.name, f"round {number} of {cell.key}")
         frames = max(plan.warmup_frames + plan.round_frames, 1)
         job = self._job(
@@ -180,7 +183,7 @@ class Measuring:
         name = self._kept(job, result, "frames", f"{cell.id}-{number}.npy")
         self._add("round", cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
         self.session.forget(job)
-        self.progress.advance(self.target.name, self.plan.round_seconds)
+        self.progress.advance(self.target.name, self.plan.round_seconds(self.target.name))
 
     def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
         return Round(
@@ -225,9 +228,7 @@ class Measuring:
         for cell in self.cells:
             if cell.scores_id in self.state.accuracy or self.state.dead(cell):
                 continue
-            self.progress.step(
-                self.target.name, f"accuracy of {cell.key.variant} on {len(self.plan.faces.images)} faces"
-            )
+            self.progress.step(self.target.name, f"accuracy of {cell.key.variant} on {len(self.faces)} faces")
             images = self._images()
             job = self._job(cell, "accuracy", images=images, deadline_s=self._deadline(cell, len(images)))
             result = self.session.run(job)
@@ -249,7 +250,7 @@ class Measuring:
         if name is None:
             return None
         raw = self.journal.folder / "scores" / name
-        text = scores_csv(self.plan, np.load(raw))
+        text = scores_csv(self.faces, np.load(raw))
         files.write(raw.with_suffix(".csv"), text)
         raw.unlink()
         return raw.with_suffix(".csv").name
@@ -270,7 +271,8 @@ class Measuring:
 
     def _job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         variant = self.plan.variant(cell.key.variant)
-        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **settings)
+        command = self.session.command(cell.key.runtime)
+        return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
 
     def _deadline(self, cell: PlannedCell, frames: int) -> float:
         check = self.state.checks.get(cell.id)
@@ -283,7 +285,7 @@ class Measuring:
 
     def _images(self) -> list[str]:
         """Return the members of the pack that this target is fed, in the plan's order."""
-        return [face.path + self._suffix for face in self.plan.faces.images]
+        return [face.path + self._suffix for face in self.faces]
 
     def _kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
         """Fetch `folder`.npy of a result into the run's folder and return its name; None where there is none."""
@@ -299,19 +301,19 @@ _TIMES = ("import", "load", "first_frame")
 
 def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:
     """Return the job of one pass, as its target's profile wants it; `settings` are further fields of Job."""
-    profile = target.settings
+    profile, (provider, options) = target.settings, provider_of(key.provider)
     fields: dict[str, object] = {
         "token": f"{kind}-{secrets.token_hex(8)}",
         "kind": kind,
         "model": [protocol.StoredFile(file.name, file.sha256) for file in variant.files],
-        "runtime": key.runtime,
-        "provider": key.provider,
+        "runtime": runtime_of(key.runtime).name,
+        "provider": provider,
+        "options": options,
         "threads": key.threads,
         "input": variant.input,
         "output": variant.output,
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
-        "launcher": list(profile.launcher),
         "allow_fallback": profile.allow_fallback,
         "vitals": [
             protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
@@ -330,11 +332,11 @@ def _memory_of(result: JobResult) -> Memory:
     return Memory(outcome=Outcome(result.outcome), reason=result.reason, phases=tuple(phases))
 
 
-def scores_csv(plan: Plan, scores: Sequence[float]) -> bytes:
+def scores_csv(faces: Sequence[Face], scores: Sequence[float]) -> bytes:
     """Return per-image scores as CSV: path, label, category, group, score with all its digits."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "label", "category", "group", "score"))
-    for face, score in zip(plan.faces.images, scores, strict=True):
+    for face, score in zip(faces, scores, strict=True):
         writer.writerow((face.path, face.label, face.category, face.group, repr(float(score))))
     return text.getvalue().encode()

@@ -9,6 +9,7 @@ from reports.records import Method
 VERSION = 1
 HALF_WIDTH = 0.01  # asked of p50's interval, relative
 QUICK_FACES = 200
+EMULATED_FACES = 64
 MEMORY_FRAMES = 16
 
 # Rounds, frames and seconds of a round, frames and seconds of its warm-up.
@@ -33,3 +34,14 @@ def method(setting: Literal["default", "quick", "full"], budget_s: float) -> Met
         half_width=HALF_WIDTH,
         budget_s=budget_s,
     )
+
+
+def emulated(plan: Method) -> Method:
+    """Return the numbers for an emulator, whose scores and counts are valid and whose times are not."""
+    frames = {"round_frames": 8, "round_s": 0.0, "warmup_frames": 3, "warmup_s": 0.0}
+    return plan.model_copy(update={"setting": "emulated", "rounds_min": 1, **frames})
+
+
+def goes_on(plan: Method) -> bool:
+    """Return whether rounds go on beyond the fewest while p50 is not known well enough."""
+    return plan.setting in ("default", "full")

@@ -18,7 +18,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
-from harness.runtimes import RUNTIMES, reading
+from harness.runtimes import RUNTIMES, reading, runtime_of
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
@@ -58,6 +58,7 @@ class PlannedFaces(Planned):
     pack: Path
     bytes: int
     images: tuple[Face, ...]
+    few: frozenset[str] = frozenset()  # paths of those that an emulated target is fed
 
 
 class PlannedCell(Planned):
@@ -96,6 +97,18 @@ class Plan(Planned):
         """Return a variant by name."""
         return next(variant for variant in self.variants if variant.info.name == name)
 
+    def method_on(self, target: str) -> records.Method:
+        """Return how a target is measured: an emulator's times say nothing, so it runs few frames."""
+        return method.emulated(self.method) if self._emulated(target) else self.method
+
+    def images_on(self, target: str) -> list[Face]:
+        """Return the faces that a target scores."""
+        few = self.faces.few if self._emulated(target) else ()
+        return [face for face in self.faces.images if not few or face.path in few]
+
+    def _emulated(self, target: str) -> bool:
+        return next(entry for entry in self.targets if entry.name == target).settings.emulated
+
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
         return [cell for cell in self.cells if cell.key.target == target]
@@ -109,16 +122,17 @@ class Plan(Planned):
     def seconds(self, target: str) -> tuple[float, float]:
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
-        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.faces.images))
+        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
         other = len(cells) * (3.0 if self.operators else 2.0) + passes
-        least = len(cells) * self.method.rounds_min * self.round_seconds
-        most = least if self.method.setting == "quick" else max(least, len(cells) * self.method.budget_s)
+        plan = self.method_on(target)
+        least = len(cells) * plan.rounds_min * self.round_seconds(target)
+        most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
 
-    @property
-    def round_seconds(self) -> float:
-        """Least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
-        return 0.6 + self.method.warmup_s + self.method.round_s
+    def round_seconds(self, target: str) -> float:
+        """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
+        plan = self.method_on(target)
+        return 0.6 + plan.warmup_s + plan.round_s
 
 
 def make(
@@ -186,8 +200,17 @@ def planned_faces(table: RunTable, packs: Path, progress: Any) -> tuple[PlannedF
         else [f"{faces.name} has no splits: all of it counts as test, so it must not have been trained on."]
     )
     return PlannedFaces(
-        info=_faces_info(chosen, pack), pack=pack.path.resolve(), bytes=pack.bytes, images=chosen.faces
+        info=_faces_info(chosen, pack),
+        pack=pack.path.resolve(),
+        bytes=pack.bytes,
+        images=chosen.faces,
+        few=frozenset(face.path for face in _few(chosen, table).faces),
     ), warnings
+
+
+def _few(chosen: FaceSet, table: RunTable) -> FaceSet:
+    """Return the faces of emulated targets: a stratified handful, unless the user said how many."""
+    return chosen if table.sample else chosen.sample(method.EMULATED_FACES, table.seed)
 
 
 def _faces_info(faces: FaceSet, pack: Pack) -> records.Faces:
@@ -238,14 +261,14 @@ def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iter
     wanted = table.runtimes or target.settings.runtimes
     for variant in variants:
         able = reading(variant.format)
-        runtimes = [runtime for runtime in able if not wanted or runtime in wanted]
+        runtimes = [spec for spec in dict.fromkeys(wanted or able) if runtime_of(spec).name in able]
         if not able:
             key = _key(variant, target, variant.format, "cpu", table.threads[0])
             yield PlannedCell(
                 id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
             )
         for runtime in runtimes:
-            for provider in dict.fromkeys(table.providers or RUNTIMES[runtime].providers):
+            for provider in dict.fromkeys(table.providers or RUNTIMES[runtime_of(runtime).name].providers):
                 for threads in dict.fromkeys(table.threads):
                     key = _key(variant, target, runtime, provider, threads)
                     yield PlannedCell(id=cell_id(key), key=key)
@@ -262,10 +285,10 @@ def slug(text: str) -> str:
 
 def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
     for name in names:
-        if name not in RUNTIMES:
+        if (plain := runtime_of(name).name) not in RUNTIMES:
             raise ConfigError(
-                f"there is no runtime '{name}'.",
-                toml.nearest(name, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
+                f"there is no runtime '{plain}'.",
+                toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
 
 

@@ -14,8 +14,8 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -76,18 +76,25 @@ class Provisioned:
     """A device that is ready.
 
     Attributes:
-        python: that runs the agent there.
+        command: what starts Python there, of the agent and of every measuring process; "{root}" is the device's folder.
         environment: "system" or "venv".
         reused: nothing had to be made.
         sent_bytes: over the link.
         packages: wheels of the environment, by file name.
+        commands: the same by runtime, for those that have an environment of their own.
     """
 
-    python: str
+    command: tuple[str, ...]
     environment: str
     reused: bool = True
     sent_bytes: int = 0
     packages: tuple[str, ...] = ()
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def python(self) -> str:
+        """The Python itself."""
+        return self.command[-1]
 
 
 def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisioned:
@@ -104,7 +111,7 @@ def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisi
     """
     python = connect.python_of(target)
     if target.settings.environment == "system":
-        return Provisioned(python, "system")
+        return Provisioned((*target.settings.launcher, python), "system")
     facts = probe(target, transport, python)
     archive = wheelhouse(facts, requirements(target), fresh)
     return _installed(target, transport, python, archive)
@@ -225,7 +232,7 @@ def _installed(target: Target, transport: Transport, python: str, archive: Path)
     if told.error:
         raise TargetRefused(f"the environment on {target.name} could not be made: {told.message}.")
     own = f"{{root}}/venvs/{sha256[:16]}/bin/python"  # not what the device says, which could be any command
-    return Provisioned(own, "venv", told.reused, sent, tuple(wheels_of(archive)))
+    return Provisioned((*target.settings.launcher, own), "venv", told.reused, sent, tuple(wheels_of(archive)))
 
 
 def _install(target: Target, transport: Transport, python: str, sha256: str) -> Told:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from edgerig.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,34 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime(formats=("onnx",), packages=("onnxruntime",)),
     "null": Runtime(formats=("null",), packages=()),
 }
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A runtime as a run names it: "onnxruntime", or "onnxruntime==1.23.2" for that version of it."""
+
+    name: str
+    version: str = ""
+
+
+def runtime_of(spec: str) -> Spec:
+    """Return the parts of a runtime's spec."""
+    name, _, version = spec.partition("==")
+    return Spec(name.strip(), version.strip())
+
+
+def provider_of(spec: str) -> tuple[str, dict[str, str]]:
+    """Return a provider and its options: "cpu?a=1&b=2" is ("cpu", {"a": "1", "b": "2"}).
+
+    Raises ConfigError where an option has no "=".
+    """
+    name, _, query = spec.partition("?")
+    try:
+        return name, dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+    except ValueError as error:
+        raise ConfigError(
+            f"the provider '{spec}' is not read: {error}.", "Write cpu?option=value&other=value."
+        ) from error
 
 
 def reading(model_format: str) -> list[str]:

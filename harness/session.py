@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,17 +114,26 @@ class Session:
 
     Args:
         transport: the way there; closed with the session.
-        python: the device's Python that runs the agent.
+        command: what starts Python there, for the agent and each measuring process; "{root}" is the device's folder.
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
+        commands: the same by runtime, for those that have an environment of their own.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
     """
 
-    def __init__(self, transport: Transport, python: str, build: Path, cache_mb: int = 2048) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        command: Sequence[str],
+        build: Path,
+        cache_mb: int = 2048,
+        commands: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._transport = transport
-        self._python = python
+        self._command = tuple(command)
+        self._commands = commands or {}
         self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0
@@ -145,7 +154,7 @@ class Session:
             return self._hello()
         except LinkLost as error:
             raise TargetRefused(
-                f"the agent does not run with {self._python} on the device: {error.hint or error.message}",
+                f"the agent does not run with {' '.join(self._command)} on the device: {error.hint or error.message}",
                 "It needs Python 3.8 or newer with numpy.",
             ) from error
 
@@ -153,7 +162,7 @@ class Session:
         agent = f"{{root}}/agents/{self._agent.name}"
         patience = int(self._transport.patience_s)
         linger = ["--linger", str(patience)] if patience else []
-        conversation = Conversation(self._transport.start([self._python, agent, "--root", "{root}", *linger]))
+        conversation = Conversation(self._transport.start([*self._command, agent, "--root", "{root}", *linger]))
         try:
             answer = conversation.ask("hello", None, Deadline(ANSWER_S))
             identity = checked(Identity, answer.body)
@@ -191,6 +200,10 @@ class Session:
             sent += size
         self.pushed_bytes += sent
         return sent
+
+    def command(self, runtime: str) -> list[str]:
+        """Return what starts Python on the device for a runtime, as a run names it."""
+        return list(self._commands.get(runtime, self._command))
 
     def run(self, job: Job, listen: Listener | None = None) -> JobResult:
         """Have a job done; a lost link is made again and the finished result collected, once.

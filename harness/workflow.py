@@ -160,11 +160,11 @@ def _session(target: Target, stop: Stop | None) -> Session:
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
-        python = provision.ensure(target, transport).python
+        ready = provision.ensure(target, transport)
     except BaseException:
         transport.close()
         raise
-    return Session(transport, python, places.agents(), target.settings.cache_mb)
+    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands)
 
 
 def _matching(session: Session, target: Target) -> Session:

@@ -233,6 +233,7 @@ class Target(Record):
     settings: dict[str, str] = Field(default_factory=dict)  # governor, affinity, "not set"
     outcome: Outcome = Outcome.OK
     reason: str = ""
+    notes: tuple[str, ...] = ()  # what a reader must know of it, e.g. "a shell process, not an app"
 
 
 class Faces(Record):
@@ -278,7 +279,7 @@ class Method(Record):
     """How a run measured."""
 
     version: int
-    setting: Literal["default", "quick", "full"]
+    setting: Literal["default", "quick", "full", "emulated"]
     rounds_min: int
     round_frames: int
     round_s: float

@@ -50,7 +50,7 @@ class Profile(Table):
         python: the Python that runs the agent; None is the controller's own, for `local`.
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
             wheels that the controller sends.
-        launcher: words put before each measuring process's command line, e.g. of an emulator.
+        launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
         memory_limit_mb: most address space of a measuring process, in MiB.

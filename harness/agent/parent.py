@@ -113,7 +113,8 @@ class Child:
 
     def __init__(self, job: Job, folder: Path, own: str) -> None:
         self.output, inherited = os.pipe()
-        command = [*job.launcher, sys.executable, own, "--child", str(folder), str(os.getpid())]
+        python = [word.replace("{root}", str(folder.parents[1])) for word in job.command] or [sys.executable]
+        command = [*python, own, "--child", str(folder), str(os.getpid())]
         try:
             self._process = subprocess.Popen(
                 command,

@@ -126,7 +126,8 @@ class Job:
         deadline_s: the child is killed after it: outcome "timeout".
         affinity: processors to stay on, None: as found.
         memory_limit_mb: address space limit in MiB, None: none.
-        launcher: words put before the Python command line of the child.
+        command: what starts Python for the child, with the words of an emulator or a loader before it; "{root}" in a
+            word is the device's folder. Empty: the Python that runs the agent.
         vitals: what to read before, during (1 Hz) and after.
         allow_fallback: a provider, precision or thread count other than asked is no failure.
     """
@@ -149,7 +150,7 @@ class Job:
     deadline_s: float = 120.0
     affinity: list[int] | None = None
     memory_limit_mb: int | None = None
-    launcher: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
     vitals: list[Vital] = field(default_factory=list)
     allow_fallback: bool = False
 

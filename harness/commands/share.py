@@ -97,7 +97,7 @@ def provision(targets: tuple[str, ...], fresh: bool, config_path: Path | None, a
     rows = []
     for target in [space.target(name) for name in targets]:
         done = _provisioned(target, fresh)
-        rows.append({"target": target.name, **vars(done), "packages": list(done.packages)})
+        rows.append({"target": target.name, **vars(done), "python": done.python, "packages": list(done.packages)})
         if not as_json:
             sent = f"{done.sent_bytes / 1e6:.1f} MB sent"
             click.echo(f"{target.name}: {done.environment}, {'as it was' if done.reused else f'made, {sent}'}")
@@ -111,7 +111,7 @@ def _provisioned(target: Target, fresh: bool) -> Provisioned:
         transport = connect.connect(target, places.devices())
         try:
             done = provisioning.ensure(target, transport, fresh)
-            return replace(done, python=done.python.replace("{root}", transport.root))
+            return replace(done, command=tuple(word.replace("{root}", transport.root) for word in done.command))
         finally:
             transport.close()
 

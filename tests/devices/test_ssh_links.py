@@ -29,7 +29,7 @@ from tests.support import models
 @pytest.fixture
 def link(board: Sshd, desk: Desk, tmp_path: Path) -> Iterator[Session]:
     """Return a session with the board."""
-    opened = Session(SshTransport(board.address), sys.executable, tmp_path / "agents")
+    opened = Session(SshTransport(board.address), [sys.executable], tmp_path / "agents")
     yield opened
     board.signal_sessions(SIGCONT)
     opened.close()

@@ -117,7 +117,7 @@ def test_a_proxy_command_is_refused_rather_than_left_out(board: Sshd, desk: Desk
 
 def test_a_device_without_python_is_refused(board: Sshd, desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(TargetRefused) as caught:
-        Session(SshTransport(board.address), "/no/such/python3", tmp_path / "agents")
+        Session(SshTransport(board.address), ["/no/such/python3"], tmp_path / "agents")
     assert "/no/such/python3" in caught.value.message
     assert "Python 3.8" in caught.value.hint
 
@@ -127,7 +127,7 @@ def test_a_python_without_numpy_is_refused(board: Sshd, desk: Desk, tmp_path: Pa
     bare.write_text('#!/bin/sh\nexec /usr/bin/env python3 -S -I "$@"\n')
     bare.chmod(0o755)
     with pytest.raises(TargetRefused, match="numpy is not installed for Python"):
-        Session(SshTransport(board.address), str(bare), tmp_path / "agents")
+        Session(SshTransport(board.address), [str(bare)], tmp_path / "agents")
 
 
 def test_a_full_disk_is_told_and_leaves_no_rest(desk: Desk, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, UserError
 from harness import config, plan
 from harness.config import Config, RunTable, Workspace
 from harness.plan import Plan
+from harness.runtimes import Spec, provider_of, runtime_of
 from model_zoo import faceset, select
 from tests.support import faces as small_faces
 from tests.support import models
@@ -211,3 +212,33 @@ def test_the_configurations_names_are_those_of_the_plan(folder: Path, faces: Pat
     made_plan = plan.make(workspace, workspace.run_table("night"), name="night", packs=folder / "packs")
     assert re.fullmatch(r"\d{8}-\d{6}-night-[0-9a-f]{4}", made_plan.id)
     assert {cell.key.threads for cell in made_plan.cells} == {2}
+
+
+def test_a_runtime_may_be_asked_for_in_a_version_and_a_provider_with_options() -> None:
+    assert runtime_of("onnxruntime==1.23.2") == Spec("onnxruntime", "1.23.2")
+    assert runtime_of("tflite") == Spec("tflite", "")
+    assert provider_of("cpu?a=1&b=") == ("cpu", {"a": "1", "b": ""})
+    assert provider_of("cpu") == ("cpu", {})
+    with pytest.raises(ConfigError, match=r"cpu\?a"):
+        provider_of("cpu?a")
+
+
+def test_an_emulator_runs_few_frames_on_few_faces(folder: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan.method, "EMULATED_FACES", 4)
+    tables: dict[str, Any] = {"slow": {"extends": "x86", "emulated": True}}
+    table = RunTable(variants=(str(folder / "models"),), faces=str(faces), targets=("x86", "slow"))
+    planned = plan.make(Workspace(Config(targets=tables), None), table, packs=folder / "packs")
+    assert planned.method_on("slow").model_dump(include={"setting", "rounds_min", "round_frames"}) == {
+        "setting": "emulated",
+        "rounds_min": 1,
+        "round_frames": 8,
+    }
+    assert planned.method_on("x86") == planned.method
+    few, everything = planned.images_on("slow"), planned.images_on("x86")
+    assert {face.label for face in few} == {"real", "fake"}
+    assert len(few) == 4 < len(everything)
+    assert planned.seconds("slow")[0] < planned.seconds("x86")[0]
+    asked = plan.make(
+        Workspace(Config(targets=tables), None), table.model_copy(update={"sample": 6}), packs=folder / "packs"
+    )
+    assert len(asked.images_on("slow")) == 6

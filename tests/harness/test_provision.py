@@ -160,7 +160,7 @@ def test_a_wheel_cannot_write_outside(
 
 def test_the_system_python_is_taken_as_it_is(device: Transport) -> None:
     plain = profile.resolve("here", {"here": {"architecture": ""}})
-    assert ensure(plain, device) == provision.Provisioned(sys.executable, "system")
+    assert ensure(plain, device) == provision.Provisioned((sys.executable,), "system")
 
 
 # -- what does not work is said

@@ -221,7 +221,7 @@ def test_an_array_that_cannot_be_written_here_is_our_fault(tmp_path: Path, job: 
 
 def test_a_python_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TargetRefused, match="cannot be started"):
-        Session(LocalTransport(tmp_path / "device"), "no-such-python", tmp_path / "agents")
+        Session(LocalTransport(tmp_path / "device"), ["no-such-python"], tmp_path / "agents")
 
 
 def test_a_python_without_numpy_is_told_as_a_sentence(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_python_without_numpy_is_told_as_a_sentence(tmp_path: Path) -> None:
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E "$@"\n')  # without site-packages
     python.chmod(0o755)
     with pytest.raises(TargetRefused, match="numpy is not installed"):
-        Session(LocalTransport(tmp_path / "device"), str(python), tmp_path / "agents")
+        Session(LocalTransport(tmp_path / "device"), [str(python)], tmp_path / "agents")
 
 
 # -- devices that say something else: a shell script in the agent's place

@@ -23,7 +23,7 @@ def transport(folder: Path, faults: Sequence[dict[str, Any]] = ()) -> Transport:
 @contextmanager
 def session(folder: Path, faults: Sequence[dict[str, Any]] = ()) -> Iterator[Session]:
     """Open a session with a device in `folder`/device, the agent packed into `folder`/agents."""
-    opened = Session(transport(folder, faults), sys.executable, folder / "agents")
+    opened = Session(transport(folder, faults), [sys.executable], folder / "agents")
     try:
         yield opened
     finally:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_the_child_does_not_outlive_an_agent_that_is_killed(agent: Client, hangi
 
 def test_what_the_child_started_ends_with_it(agent: Client, job_for: JobMaker) -> None:
     # The launcher leaves a process behind that would hold the pipe open for a minute.
-    job = job_for(agent, "check", agent.put_script(), launcher=["sh", "-c", 'sleep 61 & exec "$0" "$@"'])
+    job = job_for(agent, "check", agent.put_script(), command=["sh", "-c", 'sleep 61 & exec "$0" "$@"', sys.executable])
     begin = time.monotonic()
     assert agent.run(job).outcome == "ok"
     assert time.monotonic() - begin < 10

@@ -208,7 +208,7 @@ def test_a_face_set_that_is_no_zip(shared: Client, job_for: JobMaker) -> None:
     ("fields", "outcome", "said"),
     [
         ({"faces": "0" * 64}, "failed", "the face set 000000000000 is not on the device"),
-        ({"launcher": ["no-such-launcher"]}, "unsupported", "no-such-launcher cannot be started on this device"),
+        ({"command": ["no-such-python"]}, "unsupported", "no-such-python cannot be started on this device"),
         ({"affinity": [4000]}, "failed", "cannot be had"),
         ({"input": None}, "failed", "neither what to feed"),
     ],

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -149,8 +150,8 @@ def test_affinity_is_kept(shared: Client, job_for: JobMaker) -> None:
     assert result.facts["affinity"] == str(processor)
 
 
-def test_a_launcher_is_put_before_the_child(shared: Client, job_for: JobMaker) -> None:
-    job = job_for(shared, "check", shared.put_script(), launcher=["env", "OPENBLAS_NUM_THREADS=3"])
+def test_the_child_is_started_by_the_command_of_the_job(shared: Client, job_for: JobMaker) -> None:
+    job = job_for(shared, "check", shared.put_script(), command=["env", "OPENBLAS_NUM_THREADS=3", sys.executable])
     good(shared, job)
 
 
