@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgerig import digest
 from edgerig.errors import ConfigError, FaceSetError, ModelError, UserError
-from harness import config, plan
+from harness import config, method, plan
 from harness.config import Config, RunTable, Workspace
 from harness.plan import Plan
 from harness.runtimes import Spec, provider_of, runtime_of
@@ -224,7 +224,7 @@ def test_a_runtime_may_be_asked_for_in_a_version_and_a_provider_with_options() -
 
 
 def test_an_emulator_runs_few_frames_on_few_faces(folder: Path, faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan.method, "EMULATED_FACES", 4)
+    monkeypatch.setattr(method, "EMULATED_FACES", 4)
     tables: dict[str, Any] = {"slow": {"extends": "x86", "emulated": True}}
     table = RunTable(variants=(str(folder / "models"),), faces=str(faces), targets=("x86", "slow"))
     planned = plan.make(Workspace(Config(targets=tables), None), table, packs=folder / "packs")
