@@ -106,7 +106,7 @@ def _score_rows(path: Path) -> list[dict[str, str]]:
 
 def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) -> Cell:
     accuracy, metrics = scored or (None, ())
-    rounds = state.rounds.get(cell.id, [])
+    rounds = state.judged(cell)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -132,6 +132,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         return check.outcome, check.reason, ""
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
+    if cell.id in state.skipped:
+        return Outcome.SKIPPED, state.skipped[cell.id], f"edgerig resume {state.plan.id}"
     if cell.key.target in state.lost:
         return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
     return (
