@@ -40,6 +40,7 @@ class State:
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
@@ -89,8 +90,13 @@ def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
 
+def _settings(state: State, event: Event) -> None:
+    state.settings[event["target"]] = dict(event["settings"])
+
+
 def _warning(state: State, event: Event) -> None:
-    state.warnings.append(event["text"])
+    if event["text"] not in state.warnings:  # a resumed run meets the same again
+        state.warnings.append(event["text"])
 
 
 def _finished(state: State, event: Event) -> None:
@@ -104,6 +110,7 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "settings": _settings,
     "lost": _lost,
     "warning": _warning,
     "finished": _finished,
