@@ -150,6 +150,8 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         accuracy_metrics=metrics,
         fingerprint=_fingerprint(state, cell, accuracy),
         operators=state.operators.get(cell.id, ()),
+        sustained=state.sustained.get(cell.id),
+        realtime=state.realtime.get(cell.id),
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
@@ -231,7 +233,10 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
-        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found"},
+        settings={
+            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **state.settings.get(target.name, {}),
+        },
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,

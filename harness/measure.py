@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import files
-from harness import method, places
+from harness import method, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
+from harness.endurance import Endurance
 from harness.journal import Journal
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
@@ -29,10 +30,13 @@ from harness.state import State
 from model_zoo import faceset
 from model_zoo.faceset import Face
 from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase
+from targets import emulator
 from targets.profile import Target
 
 SLOWEST = 20.0  # a job may take so many times what its check promised
 _DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
+# Emulators under which memory cannot be measured, and why.
+NO_MEMORY = {emulator.QEMU_USER: "not measured: under qemu-user the kernel tells of the emulator's memory"}
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
 
 
@@ -70,7 +74,13 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (Rounds(self, self.pause).run, self._memory, self._accuracy, self._operators):
+        for step in (
+            Rounds(self, self.pause).run,
+            self._memory,
+            self._accuracy,
+            self._operators,
+            Endurance(self, self.pause).run,
+        ):
             step()
 
     def told(self, text: str) -> None:
@@ -143,6 +153,10 @@ class Measuring:
     def _memory(self) -> None:
         for cell in self.cells:
             if cell.id in self.state.memory or self.state.dead(cell):
+                continue
+            if why := NO_MEMORY.get(self.target.settings.emulator):
+                memory = Memory(outcome=Outcome.OK, reason=why)
+                self.add("memory", cell=cell.id, memory=memory.model_dump(mode="json"))
                 continue
             self.told(f"memory of {cell.key}")
             frames = method.MEMORY_FRAMES
@@ -248,10 +262,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
         "allow_fallback": profile.allow_fallback,
-        "vitals": [
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
-            for name, vital in profile.vitals.items()
-        ],
+        "vitals": watch.asked(target),
     }
     return Job(**{**fields, **settings})  # type: ignore[arg-type]
 

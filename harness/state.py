@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class State:
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     warnings: list[str] = field(default_factory=list)
@@ -97,8 +100,20 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
+
+
+def _settings(state: State, event: Event) -> None:
+    state.settings[event["target"]] = dict(event["settings"])
 
 
 def _skipped(state: State, event: Event) -> None:
@@ -106,7 +121,8 @@ def _skipped(state: State, event: Event) -> None:
 
 
 def _warning(state: State, event: Event) -> None:
-    state.warnings.append(event["text"])
+    if event["text"] not in state.warnings:  # a resumed run meets the same again
+        state.warnings.append(event["text"])
 
 
 def _finished(state: State, event: Event) -> None:
@@ -120,6 +136,9 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "sustained": _sustained,
+    "realtime": _realtime,
+    "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,
     "warning": _warning,
