@@ -67,7 +67,11 @@ $b ip link set lo up
 $b ip addr add 10.0.2.15/24 dev eth0
 $b ip link set eth0 up
 /usr/sbin/dropbear -F -E -s -j -k -r $given/host_key &
-until $b grep -q ':0016 ' /proc/net/tcp; do $b usleep 1000; done
+ssh=$!
+until $b grep -q ':0016 ' /proc/net/tcp; do
+    [ -d /proc/$ssh ] || { echo 'edgerig: the SSH server ended'; $b poweroff -f; }
+    $b usleep 1000
+done
 echo 'edgerig: ready'
 wait
 $b poweroff -f

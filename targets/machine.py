@@ -92,7 +92,7 @@ class Machine:
         self._boot = folder / "boot"
         shutil.rmtree(self._boot, ignore_errors=True)
         files.make_folder(self._boot).chmod(0o700)  # keys lie there
-        self._console = self._boot / "console.log"
+        self._console = folder / "console.log"
         self._disk = _disk(folder)
         keys = machine_keys.new()
         port = _free_port()
@@ -153,6 +153,7 @@ class Machine:
             watcher.wait()
             _stdin(watcher).close()
         self._process.wait()
+        shutil.rmtree(self._boot, ignore_errors=True)  # the keys are good for nothing any more
 
 
 def _words(made: Image, kind: Kind, boot: Path, disk: Path, port: int) -> list[str]:
