@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, statistics
+from reports import decide, energy, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -101,6 +101,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
         id=cell_id(key),
@@ -109,7 +110,7 @@ def collate(
         reason=why,
         next_step=next_step,
         verdict=verdict(measured.rounds, method, p50, emulated),
-        metrics=(*times, *memory_metrics(measured.memory), *measured.accuracy_metrics),
+        metrics=(*times, *drawn, *memory_metrics(measured.memory), *measured.accuracy_metrics),
         fingerprint=measured.fingerprint,
         rounds=tuple(measured.rounds),
         memory=measured.memory,
