@@ -316,7 +316,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "memory_limit_mb": profile.memory_limit_mb,
         "allow_fallback": profile.allow_fallback,
         "vitals": [
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
+            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None, vital.during)
             for name, vital in profile.vitals.items()
         ],
     }

@@ -81,7 +81,7 @@ def _sensed(session: Session, target: Target, table: dict[str, Any]) -> Board:
         model=[StoredFile("nothing.null", sha256)],
         runtime="null",
         vitals=[
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
+            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None, vital.during)
             for name, vital in watched.items()
         ],
     )

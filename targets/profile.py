@@ -15,6 +15,7 @@ from targets.vitals import PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
 DEFAULT = "x86"
+HERE = ("local", "fake")  # transports to devices that are this machine
 
 
 class Table(BaseModel):
@@ -24,11 +25,16 @@ class Table(BaseModel):
 
 
 class Vital(Table):
-    """[vitals.NAME]: a file to read (one "*" allowed) or a command to run on the device, and who parses it."""
+    """[vitals.NAME]: a file to read (one "*" allowed) or a command to run on the device, and who parses it.
+
+    Attributes:
+        during: also once a second while frames are timed; false for what disturbs them.
+    """
 
     file: str | None = None
     command: tuple[str, ...] | None = None
     parser: str
+    during: bool = True
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -39,13 +45,19 @@ class Vital(Table):
         return self
 
 
+# A mask may not be 0, and is written as the kernel and taskset write it.
+Cores = Literal["big", "little", "all"] | Annotated[str, Field(pattern=r"^0x0*[1-9a-fA-F][0-9a-fA-F]{0,31}$")] | tuple[int, ...]
+
+
 class Profile(Table):
     """A device, or a kind of devices.
 
     Attributes:
         description: for people.
         transport: how bytes get there.
-        address: `[user@]host[:port]` or an alias of ~/.ssh/config, for `ssh`.
+        address: for `ssh` `[user@]host[:port]` or an alias of ~/.ssh/config; for `adb` a serial, `host:port`, or "" for
+            the only phone.
+        via: for `adb`, `[user@]host[:port]` of the host that the phone is plugged into.
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
@@ -53,6 +65,10 @@ class Profile(Table):
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
+        cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
+            or a mask ("0xf0"), or a list.
+        battery_min: per cent below which a device is left alone.
+        native: a `benchmark_model` of TensorFlow Lite for that device, run beside for .tflite variants.
         memory_limit_mb: most address space of a measuring process, in MiB.
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
@@ -61,17 +77,23 @@ class Profile(Table):
         tags: for choosing several targets.
         faults: what the fake transport breaks.
         vitals: what to watch.
+        found: what to read once when the device is reached, for the report.
+        notes: what every report says of such a device.
     """
 
     description: str = ""
-    transport: Literal["local", "ssh", "fake"] = "local"
+    transport: Literal["local", "ssh", "adb", "fake"] = "local"
     address: str = ""
+    via: str = ""
     architecture: str = ""
     python: str | None = None
     environment: Literal["system", "venv"] = "system"
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
+    cores: Cores | None = None
+    battery_min: Annotated[int, Field(ge=0, le=100)] = 0
+    native: Path | None = None
     memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
@@ -80,11 +102,21 @@ class Profile(Table):
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     vitals: dict[str, Vital] = Field(default_factory=dict)
+    found: dict[str, Vital] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.transport == "ssh" and not self.address:
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
+        if self.via and self.transport != "adb":
+            raise ValueError("'via' is for the transport 'adb'; for 'ssh' write a ProxyJump into ~/.ssh/config")
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_of_cores(self) -> Self:
+        if self.cores is not None and self.affinity is not None:
+            raise ValueError("'cores' and 'affinity' say the same: write one of them")
         return self
 
 
@@ -103,7 +135,7 @@ def shipped() -> list[str]:
 
 def standalone() -> list[str]:
     """Return the shipped profiles that are targets by themselves: those that need no address."""
-    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") != "ssh"]
+    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") in HERE]
 
 
 def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:
@@ -128,6 +160,7 @@ def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "ed
 
 def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a profile with a table on top; a vital replaces the one of its name and leaves the others."""
-    vitals = table.get("vitals", {})
-    both = {"vitals": {**base.get("vitals", {}), **vitals}} if isinstance(vitals, Mapping) else {}
+    both = {
+        key: {**base.get(key, {}), **table[key]} for key in ("vitals", "found") if isinstance(table.get(key), Mapping)
+    }
     return {**base, **table, **both}
