@@ -44,7 +44,7 @@ def look(target: Target, transport: Transport) -> Found:
 
 
 def _read(transport: Transport, name: str, vital: Vital) -> vitals.Reading:
-    argv = vital.command or ("sh", "-c", f"cat {vital.file}")
+    argv = vital.command or ("cat", str(vital.file))
     done = shell.run(transport, argv, Deadline(READ_S))
     return vitals.parsed({name: done.out}, {name: vital.parser}) if done.status == 0 else {}
 

@@ -17,6 +17,8 @@ from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, T
 from harness import pack
 from harness.agent import protocol
 from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress
+from harness.readiness import Found
+from targets import shell
 from targets.transport import Channel, Transport
 
 Body = TypeVar("Body")
@@ -118,6 +120,7 @@ class Session:
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
         commands: the same by runtime, for those that have an environment of their own.
+        found: what the device was found as, before the agent was there.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
@@ -130,8 +133,10 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
+        found: Found = Found(),
     ) -> None:
         self._transport = transport
+        self.found = found
         self._command = tuple(command)
         self._commands = commands or {}
         self._cache_mb = cache_mb
@@ -204,6 +209,10 @@ class Session:
     def command(self, runtime: str) -> list[str]:
         """Return what starts Python on the device for a runtime, as a run names it."""
         return list(self._commands.get(runtime, self._command))
+
+    def execute(self, argv: Sequence[str], deadline: Deadline) -> shell.Done:
+        """Run a program on the device beside the agent, to its end; `{root}` in a word is the device's folder."""
+        return self._persist(lambda: shell.run(self._transport, argv, deadline))
 
     def run(self, job: Job, listen: Listener | None = None) -> JobResult:
         """Have a job done; a lost link is made again and the finished result collected, once.

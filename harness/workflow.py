@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, state
+from harness import collect, journal, places, plan, provision, readiness, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -160,11 +160,12 @@ def _session(target: Target, stop: Stop | None) -> Session:
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
+        found = readiness.look(target, transport)
         ready = provision.ensure(target, transport)
     except BaseException:
         transport.close()
         raise
-    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands)
+    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands, found)
 
 
 def _matching(session: Session, target: Target) -> Session:
