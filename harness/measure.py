@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import digest, files
-from harness import method, places
+from harness import method, peers, places
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.journal import Journal
@@ -68,7 +68,7 @@ class Measuring:
         self._identify()
         self._fit_faces()
         self._push()
-        for step in (self._check, self._rounds, self._memory, self._accuracy, self._operators):
+        for step in (self._check, self._rounds, self._memory, self._accuracy, self._operators, self._peers):
             step()
 
     def _add(self, event: str, **fields: object) -> None:
@@ -83,7 +83,8 @@ class Measuring:
             was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
             self._add("warning", text=text)
-        self._add("target", target=self.target.name, identity=vars(identity))
+        found = self.session.found
+        self._add("target", target=self.target.name, identity=vars(identity), found=dict(found.settings))
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -112,13 +113,12 @@ class Measuring:
             self._add("check", cell=cell.id, **fields)
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
-        cores = self.session.identity.cores
+        affinity = self.session.found.affinity
+        cores = len(affinity) if affinity else self.session.identity.cores
         if cell.key.threads <= cores:
             return None
-        return {
-            "outcome": Outcome.UNSUPPORTED,
-            "reason": f"{cell.key.threads} threads on a device with {cores} cores.",
-        }
+        which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
+        return {"outcome": Outcome.UNSUPPORTED, "reason": f"{cell.key.threads} threads on {which}."}
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
         job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=self.target.settings.deadline_s)
@@ -267,12 +267,33 @@ class Measuring:
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
+    def _peers(self) -> None:
+        """Have the user's own tool measure the models that it reads, once for each number of threads."""
+        native, found = self.target.settings.native, self.session.found
+        for cell in self.cells if native else ():
+            name, threads = cell.key.variant, cell.key.threads
+            variant = self.plan.variant(name)
+            if (
+                native is None
+                or variant.info.format != "tflite"
+                or (name, threads) in self.state.peers[self.target.name]
+            ):
+                continue
+            self.progress.step(self.target.name, f"{peers.TOOL} with {name}")
+            words, frames = peers.options(self.method, threads), self.method.warmup_frames + self.method.round_frames
+            seconds = self._deadline(cell, frames) + self.method.warmup_s + self.method.round_s
+            peer = peers.measure(self.session, native, variant.files[0].path, words, found.affinity, seconds)
+            fields = {"target": self.target.name, "variant": name, "threads": threads}
+            self._add("peer", **fields, peer=peer.model_dump(mode="json"))
+
     # -- jobs
 
     def _job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         variant = self.plan.variant(cell.key.variant)
         command = self.session.command(cell.key.runtime)
-        return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
+        affinity = self.session.found.affinity
+        where = {"command": command, "affinity": list(affinity) if affinity else None}
+        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **where, **settings)
 
     def _deadline(self, cell: PlannedCell, frames: int) -> float:
         check = self.state.checks.get(cell.id)

@@ -161,6 +161,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
+    _refuse_missing_tools(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells(variants, target, table)]
@@ -290,6 +291,13 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
                 f"there is no runtime '{plain}'.",
                 toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
+
+
+def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+    for target in targets:
+        native = target.settings.native
+        if native and not native.is_file():
+            raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")
 
 
 def recheck(plan: Plan) -> None:

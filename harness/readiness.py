@@ -1,4 +1,4 @@
-"""A device when it is reached, before anything is put there: what it is found as, and whether it may be measured now."""
+"""A device when it is reached, before anything is put there: how it was found, and whether it may be measured now."""
 
 from __future__ import annotations
 

@@ -133,10 +133,10 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
-        found: Found = Found(),
+        found: Found | None = None,
     ) -> None:
         self._transport = transport
-        self.found = found
+        self.found = found or Found()
         self._command = tuple(command)
         self._commands = commands or {}
         self._cache_mb = cache_mb

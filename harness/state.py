@@ -16,7 +16,7 @@ from harness import journal
 from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, Round
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class State:
 
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
     lost: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
@@ -61,6 +63,7 @@ class State:
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
+    state.found[event["target"]] = event.get("found", {})
     state.lost.pop(event["target"], None)  # it is back
 
 
@@ -85,6 +88,10 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _peer(state: State, event: Event) -> None:
+    state.peers[event["target"]][event["variant"], event["threads"]] = Peer.model_validate(event["peer"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
@@ -104,6 +111,7 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "peer": _peer,
     "lost": _lost,
     "warning": _warning,
     "finished": _finished,

@@ -176,8 +176,9 @@ class Peer(Record):
     """What another tool measured of a cell's model on the same device; never ours."""
 
     tool: str
+    sha256: str
     command: str
-    outcome: Outcome
+    outcome: Outcome = Outcome.OK
     reason: str = ""
     figures: tuple[PeerFigure, ...] = ()
 

@@ -80,7 +80,7 @@ class Server:
         return process.run(self.argv(*words), deadline=deadline)
 
     def devices(self) -> dict[str, str]:
-        """Return the state of each device by serial: "device", "offline", "unauthorized", "no permissions …" and others.
+        """Return each device's state by serial: "device", "offline", "unauthorized", "no permissions …" and others.
 
         Raises:
             TargetRefused: there is no adb server, and none can be started.
@@ -90,7 +90,8 @@ class Server:
         except ProcessFailed as error:
             last = (error.stderr.strip().splitlines() or [f"status {error.returncode}"])[-1]
             raise TargetRefused(
-                f"the adb server{self.where} does not answer: {last[:300]}", "Start it anew: adb kill-server, adb devices."
+                f"the adb server{self.where} does not answer: {last[:300]}",
+                "Start it anew: adb kill-server, adb devices.",
             ) from error
         return {serial: state for serial, state in _LISTED.findall(listed) if serial != "List"}
 
@@ -173,8 +174,9 @@ def _unusable(server: Server, serial: str, found: dict[str, str]) -> TargetError
             f"adb does not see {serial}{server.where}.", f"Is it plugged in, with USB debugging on? {others}"
         )
     if state in ("unauthorized", "authorizing"):
+        host = server.where.removeprefix(" on ") or "this computer"
         return TargetRefused(
-            f"{serial} has not accepted the key of {server.where.removeprefix(' on ') or 'this computer'} (unauthorized).",
+            f"{serial} has not accepted the key of {host} (unauthorized).",
             "Unlock the phone and accept its dialog “Allow USB debugging”; without a dialog, plug it in again.",
         )
     if state == "offline":

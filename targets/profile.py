@@ -46,7 +46,11 @@ class Vital(Table):
 
 
 # A mask may not be 0, and is written as the kernel and taskset write it.
-Cores = Literal["big", "little", "all"] | Annotated[str, Field(pattern=r"^0x0*[1-9a-fA-F][0-9a-fA-F]{0,31}$")] | tuple[int, ...]
+Cores = (
+    Literal["big", "little", "all"]
+    | Annotated[str, Field(pattern=r"^0x0*[1-9a-fA-F][0-9a-fA-F]{0,31}$")]
+    | tuple[int, ...]
+)
 
 
 class Profile(Table):

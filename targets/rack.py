@@ -64,7 +64,9 @@ class RackServer(Server):
             channel.close()
         if not _listens(link, self._port):
             last = (said.splitlines() or ["it did not say why"])[-1][:300]
-            raise TargetRefused(f"no adb server can be started{self.where}: {last}", "On Debian: apt install adb there.")
+            raise TargetRefused(
+                f"no adb server can be started{self.where}: {last}", "On Debian: apt install adb there."
+            )
 
     def argv(self, *words: str) -> list[str]:
         """Return a command line of adb's client, which takes the tunnel's end for a server."""

@@ -145,9 +145,12 @@ def dumpsys_thermal(texts: list[str]) -> Reading:
     if status := re.search(r"^Thermal Status: ([0-6])$", text, re.M):
         reading["throttled"] = status[1] != "0"
     sensors = re.findall(
-        r"Temperature\{mValue=(-?[0-9]{1,4}(?:\.[0-9]{1,9})?), mType=([0-9]{1,2}), mName=", text.rpartition("from HAL")[2]
+        r"Temperature\{mValue=(-?[0-9]{1,4}(?:\.[0-9]{1,9})?), mType=([0-9]{1,2}), mName=",
+        text.rpartition("from HAL")[2],
     )
-    sane = {kind: [float(value) for value, of in sensors if of == kind and 0 < float(value) < 150] for _, kind in sensors}
+    sane = {
+        kind: [float(value) for value, of in sensors if of == kind and 0 < float(value) < 150] for _, kind in sensors
+    }
     if degrees := sane.get(_CPU_SENSOR) or sane.get(_SKIN_SENSOR):
         reading["temperature_c"] = max(degrees)
     return reading
@@ -158,7 +161,9 @@ def dumpsys_screen(texts: list[str]) -> Reading:
 
     Source: AOSP, PowerManagerService.dumpInternal; Asleep, Awake, Dreaming, Dozing.
     """
-    match = re.search(r"^ {0,8}mWakefulness(?:Raw)?=(Asleep|Awake|Dreaming|Dozing)\b", texts[0], re.M) if texts else None
+    match = (
+        re.search(r"^ {0,8}mWakefulness(?:Raw)?=(Asleep|Awake|Dreaming|Dozing)\b", texts[0], re.M) if texts else None
+    )
     return {"screen": match[1].lower()} if match else {}
 
 

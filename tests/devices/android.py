@@ -157,14 +157,30 @@ class Android:
     def _enter(self, *words: str) -> list[str]:
         root = os.geteuid() == 0
         space = ["unshare", "--mount"] if root else ["unshare", "--map-root-user", "--mount"]
-        return [*space, "sh", "-c", ENTER, "enter", str(self.root), str(self._shadows), str(USER) if root else "", *words]
+        return [
+            *space,
+            "sh",
+            "-c",
+            ENTER,
+            "enter",
+            str(self.root),
+            str(self._shadows),
+            str(USER) if root else "",
+            *words,
+        ]
 
     def start(self, command: str, *words: str) -> subprocess.Popen[bytes]:
         """Start a command line of the phone's shell, with arguments, as its user in its root."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         argv = self._enter("/system/bin/sh", "-c", command, "sh", *words)
         path = {"PATH": f"{ENVIRONMENT['PATH']}:{os.environ['PATH']}"}  # for what enters
-        return subprocess.Popen(argv, env={**ENVIRONMENT, **path}, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            argv,
+            env={**ENVIRONMENT, **path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def stat(self, path: str) -> tuple[int, int, int]:
         """Return mode, size and time of a file, zeros where there is none."""
@@ -189,6 +205,6 @@ class Android:
 
 def _root_of(process: psutil.Process) -> str:
     try:
-        return os.readlink(f"/proc/{process.pid}/root")
+        return str(Path(f"/proc/{process.pid}/root").readlink())
     except OSError:
         return ""
