@@ -83,13 +83,13 @@ class Server:
         """Return each device's state by serial: "device", "offline", "unauthorized", "no permissions …" and others.
 
         Raises:
-            TargetRefused: there is no adb server, and none can be started.
+            TargetUnreachable: there is no adb server, and none can be started.
         """
         try:
             listed = self.run("devices", deadline=Deadline(COMMAND_S))
         except ProcessFailed as error:
             last = (error.stderr.strip().splitlines() or [f"status {error.returncode}"])[-1]
-            raise TargetRefused(
+            raise TargetUnreachable(
                 f"the adb server{self.where} does not answer: {last[:300]}",
                 "Start it anew: adb kill-server, adb devices.",
             ) from error
@@ -270,6 +270,7 @@ class AdbTransport:
 
     def put(self, source: Path, name: str, deadline: Deadline) -> None:
         """Copy a file to the phone under a temporary name, and give it its own when it was verified there."""
+        self._mend()
         final = posixpath.join(self.root, name)
         part, size, sha256 = f"{final}.part", source.stat().st_size, digest.of_file(source)
         self._prepare(posixpath.dirname(final), deadline)
@@ -312,10 +313,7 @@ class AdbTransport:
 
     def start(self, argv: Sequence[str]) -> AdbChannel:
         """Start a program on the phone. Quoting happens here and nowhere else: adb hands one line to a shell."""
-        if self._broken:
-            self._serial = self._ready()
-            self._broken = False
-            self._made.clear()
+        self._mend()
         words = [word.replace("{root}", self.root) for word in argv]
         command = f"trap '' HUP; {shlex.join(words)}; exit {ENDED}"
         argv = self._server.argv("-s", self._serial, "shell", "-T", command)
@@ -323,6 +321,12 @@ class AdbTransport:
 
     def _lose(self) -> None:
         self._broken = True
+
+    def _mend(self) -> None:
+        if self._broken:
+            self._serial = self._ready()
+            self._broken = False
+            self._made.clear()
 
     def _adb(self, serial: str, *words: str, what: str, deadline: Deadline | None = None) -> str:
         """Run a command of adb's client; raises LinkLost unless the phone itself complained."""

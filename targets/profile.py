@@ -53,6 +53,21 @@ Cores = (
 )
 
 
+class Heat(Table):
+    """[targets.NAME.heat]: how cool a device has to be before a round begins.
+
+    Attributes:
+        start_c: the hottest sensor's °C at which a round may begin.
+        wait_s: most seconds to wait for it, each time.
+        otherwise: "as-throttled" measures all the same and lets the round not count, unless none does; "skip" leaves
+            out what is not measured yet.
+    """
+
+    start_c: Annotated[float, Field(gt=0, lt=150)]
+    wait_s: Annotated[float, Field(ge=0)] = 300.0
+    otherwise: Literal["as-throttled", "skip"] = "as-throttled"
+
+
 class Profile(Table):
     """A device, or a kind of devices.
 
@@ -83,6 +98,7 @@ class Profile(Table):
         vitals: what to watch.
         found: what to read once when the device is reached, for the report.
         notes: what every report says of such a device.
+        heat: how cool the device has to be before a round begins; None: rounds never wait.
     """
 
     description: str = ""
@@ -108,6 +124,7 @@ class Profile(Table):
     vitals: dict[str, Vital] = Field(default_factory=dict)
     found: dict[str, Vital] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    heat: Heat | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -41,7 +41,8 @@ class RackServer(Server):
 
     def open(self) -> None:
         """Connect to the host, unless it is, and start its adb server, unless it runs; raises TargetError."""
-        if self._tunnel and not self._tunnel.link.broken:
+        # Asked, not believed: a connection that was killed may look alive for a while.
+        if self._tunnel and _listens(self._tunnel.link, self._port):
             return
         self.close()
         link = Link(self._host, self._ssh_config)
@@ -84,7 +85,7 @@ class RackServer(Server):
 def _listens(link: Link, port: int) -> bool:
     try:
         link.tunnel(LOOPBACK, port).close()
-    except TargetUnreachable:
+    except (TargetUnreachable, OSError):
         return False
     return True
 
@@ -119,10 +120,8 @@ class Tunnel:
     def _join(self, near: socket.socket) -> None:
         try:
             far = self.link.tunnel(LOOPBACK, self._there)
-        except TargetError:
+        except (TargetError, OSError):
             near.close()
-            if not self._alive():
-                self.link.drop()
             return
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=_pump, args=(far, near), daemon=True)
@@ -130,10 +129,6 @@ class Tunnel:
         _pump(near, far)
         back.join()
         near.close()
-
-    def _alive(self) -> bool:
-        transport = self.link.client.get_transport()
-        return transport is not None and transport.is_active()
 
     def close(self) -> None:
         """End the tunnel, what goes through it, and the link."""

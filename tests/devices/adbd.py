@@ -25,7 +25,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from tests.devices import android
+from tests.needs import require
 
 HOST = "127.0.0.1"
 VERSION = 0x01000001  # from here on nobody looks at checksums
@@ -38,6 +41,27 @@ STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)  # packets of shell,v2
 
 class GoneError(Exception):
     """The stream or the link has ended."""
+
+
+def adb(*words: str) -> str:
+    """Run a command of the real client and return what it printed."""
+    return subprocess.run(["adb", *words], capture_output=True, text=True, check=False, timeout=30).stdout
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[None]:
+    """Have an adb server for the length of a block, at a port of its own, with its keys and its log in `home`."""
+    require("adb", "adb is missing: install adb")
+    with socket.create_server((HOST, 0)) as probe:
+        port = str(probe.getsockname()[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANDROID_ADB_SERVER_PORT", port)
+        own = {**os.environ, "HOME": str(home), "TMPDIR": str(home)}
+        subprocess.run(["adb", "start-server"], env=own, capture_output=True, check=True, timeout=30)
+        try:
+            yield
+        finally:
+            adb("kill-server")
 
 
 def code(word: str) -> int:
@@ -159,7 +183,6 @@ class Link:
             self._open(arg0, data.rstrip(b"\0").decode())
         elif stream := self._streams.get(arg1):
             if command == code("WRTE"):
-                self._phone.received += len(data)
                 stream.arrived(data)
             elif command == code("OKAY"):
                 stream.acknowledged()
@@ -281,8 +304,11 @@ def _receive_file(phone: Phone, stream: Stream, path: str) -> None:
             word, size = struct.unpack("<4sI", stream.read(8))
             if word == b"DONE":
                 break
+            data = stream.read(size)
+            if phone.damages:
+                data = data[:-1] + bytes([data[-1] ^ 1])
             with contextlib.suppress(OSError):
-                writer.stdin.write(stream.read(size))
+                writer.stdin.write(data)
                 writer.stdin.flush()
         with contextlib.suppress(OSError):
             writer.stdin.close()
@@ -310,7 +336,9 @@ class Phone:
         folder: for its files.
 
     Attributes:
-        received: bytes that came over the wire in streams.
+        unauthorized: nobody accepts the dialog.
+        silent: nothing that comes is answered.
+        damages: the last byte of each piece of a file arrives as another one.
         processes: of all shells.
     """
 
@@ -318,7 +346,7 @@ class Phone:
         self.android = android.Android(folder)
         self.unauthorized = False
         self.silent = False
-        self.received = 0
+        self.damages = False
         self.processes: list[subprocess.Popen[bytes]] = []
         self.port = 0
         self._listener: socket.socket | None = None
@@ -358,6 +386,13 @@ class Phone:
             self._listener.close()
             self._listener = None
         self.drop()
+
+    def in_order(self) -> None:
+        """Be a phone that is plugged in and does as it is told."""
+        self.unauthorized = self.silent = self.damages = False
+        self.drop()
+        if self._listener is None:
+            self.plug()
 
     def drop(self) -> None:
         """End all connections; new ones are accepted."""
