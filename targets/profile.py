@@ -80,7 +80,7 @@ class Profile(Table):
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
-            wheels that the controller sends.
+            wheels that the controller sends; "bundle" sends a Python of ours, for devices that have none.
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
@@ -107,7 +107,7 @@ class Profile(Table):
     via: str = ""
     architecture: str = ""
     python: str | None = None
-    environment: Literal["system", "venv"] = "system"
+    environment: Literal["system", "venv", "bundle"] = "system"
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
