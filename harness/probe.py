@@ -79,6 +79,7 @@ def _sensed(session: Session, target: Target, table: dict[str, Any]) -> Board:
         kind="inspect",
         model=[StoredFile("nothing.null", sha256)],
         runtime="null",
+        command=session.command("null"),
         vitals=readiness.asked(watched),
     )
     result = session.run(job)

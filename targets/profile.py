@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgerig import toml
 from edgerig.errors import ConfigError
 from targets.fake import Fault
-from targets.vitals import PARSERS
+from targets.vitals import OF_THE_DEVICE, PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
 DEFAULT = "x86"
@@ -132,6 +132,13 @@ class Profile(Table):
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
         if self.via and self.transport != "adb":
             raise ValueError("'via' is for the transport 'adb'; for 'ssh' write a ProxyJump into ~/.ssh/config")
+        return self
+
+    @model_validator(mode="after")
+    def _vitals_of_a_moment(self) -> Self:
+        for name, vital in self.vitals.items():
+            if vital.parser in OF_THE_DEVICE:
+                raise ValueError(f"vitals.{name}: the parser '{vital.parser}' is for [found.{name}]")
         return self
 
     @model_validator(mode="after")

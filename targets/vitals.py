@@ -146,7 +146,7 @@ def dumpsys_thermal(texts: list[str]) -> Reading:
         reading["throttled"] = status[1] != "0"
     sensors = re.findall(
         r"Temperature\{mValue=(-?[0-9]{1,4}(?:\.[0-9]{1,9})?), mType=([0-9]{1,2}), mName=",
-        text.rpartition("from HAL")[2],
+        text.partition("Current temperatures from HAL")[2],
     )
     sane = {
         kind: [float(value) for value, of in sensors if of == kind and 0 < float(value) < 150] for _, kind in sensors
@@ -178,6 +178,9 @@ def android_model(texts: list[str]) -> Reading:
     match = re.fullmatch(r"([\w .()+/-]{1,64}?)\s*", texts[0]) if texts else None
     return {"model": match[1]} if match else {}
 
+
+# Parsers whose readings tell the device or how it was found, and not the state of one moment of a round.
+OF_THE_DEVICE = ("dumpsys_screen", "android_release", "android_model")
 
 PARSERS: dict[str, Parser] = {
     "clock_khz": clock_khz,

@@ -64,7 +64,7 @@ def test_a_table_may_take_a_shipped_name() -> None:
         (
             {"vitals": {"heat": {"file": "x", "parser": "loadavg", "unit": "C"}}},
             "edgerig.toml: targets.a: unknown key 'vitals.heat.unit'.",
-            "Known here: command, file, parser.",
+            "Known here: command, during, file, parser.",
         ),
         (
             {"vitals": {"heat": {"parser": "loadavg"}}},
