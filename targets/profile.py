@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
@@ -15,6 +16,7 @@ from targets.vitals import OF_THE_DEVICE, PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
 DEFAULT = "x86"
+KINDS = ("big", "little", "all")  # of processors
 HERE = ("local", "fake")  # transports to devices that are this machine
 
 
@@ -43,14 +45,6 @@ class Vital(Table):
         if self.parser not in PARSERS:
             raise ValueError(f"unknown parser '{self.parser}'; known: {', '.join(PARSERS)}")
         return self
-
-
-# A mask may not be 0, and is written as the kernel and taskset write it.
-Cores = (
-    Literal["big", "little", "all"]
-    | Annotated[str, Field(pattern=r"^0x0*[1-9a-fA-F][0-9a-fA-F]{0,31}$")]
-    | tuple[int, ...]
-)
 
 
 class Heat(Table):
@@ -111,7 +105,7 @@ class Profile(Table):
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
-    cores: Cores | None = None
+    cores: str | tuple[Annotated[int, Field(ge=0)], ...] | None = None
     battery_min: Annotated[int, Field(ge=0, le=100)] = 0
     native: Path | None = None
     memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
@@ -133,6 +127,14 @@ class Profile(Table):
         if self.via and self.transport != "adb":
             raise ValueError("'via' is for the transport 'adb'; for 'ssh' write a ProxyJump into ~/.ssh/config")
         return self
+
+    @field_validator("cores")
+    @classmethod
+    def _known_cores(cls, cores: str | tuple[int, ...] | None) -> str | tuple[int, ...] | None:
+        known = not isinstance(cores, str) or cores in KINDS or re.fullmatch(r"0x[0-9a-fA-F]{1,32}", cores)
+        if not known or cores == () or (isinstance(cores, str) and re.fullmatch("0x0+", cores)):
+            raise ValueError(f'write {", ".join(KINDS)}, a mask such as "0xf0", or a list of processors')
+        return cores
 
     @model_validator(mode="after")
     def _vitals_of_a_moment(self) -> Self:
