@@ -233,7 +233,11 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
-        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found", **found},
+        settings={
+            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **found,
+            **state.settings.get(target.name, {}),
+        },
         notes=profile.notes,
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
