@@ -18,7 +18,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
-from harness.runtimes import RUNTIMES, reading, runtime_of
+from harness.runtimes import RUNTIMES, chosen, reading, runtime_of
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
@@ -258,11 +258,9 @@ def _model_file(path: Path, name: str) -> ModelFile:
 
 def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
     """Yield the cells of a target; a variant that no asked runtime reads becomes one that says so."""
-    wanted = table.runtimes or target.settings.runtimes
     for variant in variants:
-        able = reading(variant.format)
-        runtimes = [spec for spec in dict.fromkeys(wanted or able) if runtime_of(spec).name in able]
-        if not able:
+        runtimes = chosen(variant.format, table.runtimes, target.settings.runtimes)
+        if not reading(variant.format):
             key = _key(variant, target, variant.format, "cpu", table.threads[0])
             yield PlannedCell(
                 id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."

@@ -67,6 +67,7 @@ class Output(Table):
     inverted: bool = False
     scale: float | None = None
     zero_point: int = 0
+    name: str = Field("", description="of the output tensor; the first one by default")
 
 
 class AuthorFigure(Table):
