@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, charts, figures
+from reports import accuracy_view, agreement, charts, figures
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import PHASES, STAGES, Cell, Fingerprint, Metric, OperatorTime, Outcome, Run, Target
@@ -68,6 +68,7 @@ def _environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC"),
+        "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }
     return environment
@@ -118,6 +119,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "agreement": agreement.by_kind(run),
         "memory": _memory(run),
         "phases": PHASES,
         "conditions": _conditions(run),

@@ -275,6 +275,54 @@ class Cell(Record):
         return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
 
 
+class Place(Record):
+    """Where scores come from: one accuracy pass, whatever thread counts share it."""
+
+    variant: str
+    target: str
+    runtime: str
+    provider: str
+
+    def __str__(self) -> str:
+        return f"{self.target}, {self.runtime} {self.provider}"
+
+
+class Confounder(Record):
+    """Something other than the place that could explain a difference of scores."""
+
+    name: str  # a key of Fingerprint, or "runtime"
+    reference: str
+    here: str
+
+
+class Flip(Record):
+    """A face that one place calls fake and the other one real."""
+
+    path: str
+    label: str
+    reference: float  # score
+    here: float
+
+
+class Agreement(Record):
+    """How far the scores of one place stray from those of a reference, on the faces that both scored.
+
+    kind "place" is the same file elsewhere, "parent" a variant beside the one that it was made of.
+    """
+
+    kind: Literal["place", "parent"]
+    reference: Place
+    here: Place
+    faces: int  # that both scored
+    reason: str = ""  # why nothing can be compared, "" where it can
+    identical: bool = False  # every score bit by bit
+    largest_difference: float | None = None
+    largest_face: str = ""
+    flips: int = 0
+    flipped: tuple[Flip, ...] = ()  # the first ones, in the order of the faces
+    confounders: tuple[Confounder, ...] = ()
+
+
 class Method(Record):
     """How a run measured."""
 
@@ -308,6 +356,7 @@ class Run(Record):
     variants: tuple[Variant, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    agreement: tuple[Agreement, ...] = ()
     warnings: tuple[str, ...] = ()
     headline: str = ""
 
