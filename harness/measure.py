@@ -113,20 +113,19 @@ class Measuring:
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
         cores = self.session.identity.cores
-        if cell.key.threads <= cores:
-            return None
-        return {
-            "outcome": Outcome.UNSUPPORTED,
-            "reason": f"{cell.key.threads} threads on a device with {cores} cores.",
-        }
+        reason = self.session.refused.get(cell.key.runtime, "")
+        if cell.key.threads > cores:
+            reason = f"{cell.key.threads} threads on a device with {cores} cores."
+        return {"outcome": Outcome.UNSUPPORTED, "reason": reason} if reason else None
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
         job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=self.target.settings.deadline_s)
         result = self.session.run(job)
         self.session.forget(job)
+        other = _other_version(cell.key, result)
         return {
-            "outcome": result.outcome,
-            "reason": result.reason,
+            "outcome": Outcome.UNSUPPORTED if other else result.outcome,
+            "reason": other or result.reason,
             "facts": result.facts,
             "frame_ms": result.times_ns.get("first_frame", 0) / 1e6,
         }
@@ -294,6 +293,14 @@ class Measuring:
             return None
         self.session.fetch(job, array, files.make_folder(self.journal.folder / folder) / name)
         return name
+
+
+def _other_version(key: Key, result: JobResult) -> str:
+    """Return a sentence where another version of the runtime ran than the one that the run names."""
+    wanted, ran = runtime_of(key.runtime), result.facts.get("runtime_version", "")
+    if result.outcome != Outcome.OK or not wanted.version or ran == wanted.version:
+        return ""
+    return f"version {wanted.version} of {wanted.name} was asked for, and the device runs {ran}."
 
 
 _TIMES = ("import", "load", "first_frame")

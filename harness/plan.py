@@ -18,7 +18,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
-from harness.runtimes import RUNTIMES, chosen, reading, runtime_of
+from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
@@ -112,6 +112,10 @@ class Plan(Planned):
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
         return [cell for cell in self.cells if cell.key.target == target]
+
+    def runtimes_on(self, target: str) -> list[str]:
+        """Return the runtimes that a target's cells need, as the run names them."""
+        return list(dict.fromkeys(cell.key.runtime for cell in self.cells_on(target) if not cell.unsupported))
 
     def push_bytes(self, target: str) -> int:
         """Return the bytes that a target needs where it has nothing yet."""
@@ -257,15 +261,9 @@ def _model_file(path: Path, name: str) -> ModelFile:
 
 
 def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
-    """Yield the cells of a target; a variant that no asked runtime reads becomes one that says so."""
+    """Yield the cells of a target; a variant that none of its runtimes reads makes no cell there."""
     for variant in variants:
-        runtimes = chosen(variant.format, table.runtimes, target.settings.runtimes)
-        if not reading(variant.format):
-            key = _key(variant, target, variant.format, "cpu", table.threads[0])
-            yield PlannedCell(
-                id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
-            )
-        for runtime in runtimes:
+        for runtime in chosen(variant.format, table.runtimes, target.settings.runtimes):
             for provider in dict.fromkeys(table.providers or RUNTIMES[runtime_of(runtime).name].providers):
                 for threads in dict.fromkeys(table.threads):
                     key = _key(variant, target, runtime, provider, threads)

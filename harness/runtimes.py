@@ -46,9 +46,7 @@ RUNTIMES: dict[str, Runtime] = {
         elsewhere={"armv7l": _TFLITE_ARM, "armv6l": _TFLITE_ARM},
         modules=("ai_edge_litert", "tflite_runtime"),
     ),
-    "openvino": Runtime(
-        formats=("openvino",), packages=("openvino",), also=("onnx", "tflite"), modules=("openvino",)
-    ),
+    "openvino": Runtime(formats=("openvino",), packages=("openvino",), also=("onnx", "tflite"), modules=("openvino",)),
     "null": Runtime(formats=("null",), packages=()),
 }
 

@@ -118,6 +118,7 @@ class Session:
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
         commands: the same by runtime, for those that have an environment of their own.
+        refused: why a runtime cannot be had there, by the same.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
@@ -130,10 +131,12 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
         self._command = tuple(command)
         self._commands = commands or {}
+        self.refused = dict(refused or {})
         self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0

@@ -2,6 +2,7 @@
 
     tflite_model(folder, "mobile")                  NHWC, pixels / 255, one sigmoid that means "real"
     tflite_model(folder, "tiny", quantized=True)    the same in int8 with scales and zero points of its own
+    tflite_model(folder, "odd", mixed=True)         with an operator that XNNPACK leaves to others
 
 The net is the bump of `tests.support.models`: mean over the picture, distance from a centre, squared, weighed.
 """
@@ -31,7 +32,8 @@ class Levels(NamedTuple):
 
     def of(self, values: Values) -> Values:
         """Return real values as levels, int8."""
-        return np.clip(np.rint(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
+        levels: Values = np.clip(np.rint(values / self.scale) + self.zero_point, -128, 127).astype(np.int8)
+        return levels
 
 
 # What each step of the net can be; what is beyond is as good as the end, for the logit there is that of a real face.
@@ -121,7 +123,14 @@ def _buffer(data: bytes) -> Any:
 
 
 def tflite_model(
-    folder: Path, name: str, *, quantized: bool = False, size: int = 24, manifest: bool = True, **keys: Any
+    folder: Path,
+    name: str,
+    *,
+    quantized: bool = False,
+    mixed: bool = False,
+    size: int = 24,
+    manifest: bool = True,
+    **keys: Any,
 ) -> Path:
     """Write a model that finds the fakes of `tests.support.faces`; a high answer means "real".
 
@@ -129,13 +138,14 @@ def tflite_model(
         folder: made where it is missing.
         name: of the variant and its file.
         quantized: int8 from input to output.
+        mixed: reverses the one logit, which changes nothing and is not XNNPACK's business.
         size: height and width.
         manifest: write NAME.toml.
         keys: more keys for the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.tflite"
-    path.write_bytes(_bump(quantized, size))
+    path.write_bytes(_bump(quantized, mixed, size))
     if manifest:
         mean, std = PLAIN
         levels = [
@@ -150,7 +160,7 @@ def tflite_model(
     return path
 
 
-def _bump(quantized: bool, size: int) -> bytes:
+def _bump(quantized: bool, mixed: bool, size: int) -> bytes:
     net, code = Net(quantized), schema.BuiltinOperator
     centre = np.array([[FAKE_RED / 255, 0, 0]])
     weights = np.array([[4.0 / (30 / 255) ** 2, 0, 0]])  # as in tests.support.models: 0 halfway to the real faces
@@ -176,5 +186,11 @@ def _bump(quantized: bool, size: int) -> bytes:
     scale = SQUARED.scale * WEIGHT.scale
     added = [net.constant("weights", weights, WEIGHT), net.bias("bias", np.array([-4.0]), scale)]
     net.operator(code.FULLY_CONNECTED, [squared, *added], logit, kinds.FullyConnectedOptions, full)
+    if mixed:
+        reversed_ = net.tensor("r", [1, 1], LOGIT)
+        net.operator(
+            code.REVERSE_V2, [logit, net.axes([1])], reversed_, kinds.ReverseV2Options, schema.ReverseV2OptionsT()
+        )
+        logit = reversed_
     net.operator(code.LOGISTIC, [logit], answer)
     return net.packed(x, [answer])

@@ -22,7 +22,9 @@ PRECISION, THREADS = "INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS"
 # "Exception from src/inference/src/cpp/core.cpp:117:" and the like, of which one error has several.
 NOISE = re.compile(r"(?:Exception from|Check .*? failed at) \S+:\d+:?|^\s*RuntimeError:")
 # What moves or holds numbers, and computes with none.
-NO_ARITHMETIC = frozenset({"Const", "Input", "Output", "Reorder", "Reshape", "ShapeOf", "Convert", "Transpose", "Gather"})
+NO_ARITHMETIC = frozenset(
+    {"Const", "Input", "Output", "Reorder", "Reshape", "ShapeOf", "Convert", "Transpose", "Gather"}
+)
 
 
 def load(request: LoadRequest) -> Session:

@@ -44,7 +44,9 @@ def load(request: LoadRequest) -> Session:
     asked = request.provider.lower()
     if asked not in PROVIDERS:
         raise UnsupportedError(f"{NAME} on this device has no provider {asked!r}; it has: {', '.join(PROVIDERS)}")
-    delegates = [_delegate(request)] if asked == EXTERNAL else _none(request)
+    delegates = [_delegate(request)] if asked == EXTERNAL else None
+    if request.options and delegates is None:
+        raise UnsupportedError(f"{NAME} has no options for the provider {asked!r}, only for {EXTERNAL!r}")
     try:
         interpreter = binding.Interpreter(
             model_path=str(request.model),
@@ -61,11 +63,6 @@ def load(request: LoadRequest) -> Session:
     except (ValueError, RuntimeError) as error:
         raise FailedError(f"{NAME} cannot load {request.model.name}: {sentence(error).rstrip('.')}") from error
     return TfliteSession(interpreter, request)
-
-
-def _none(request: LoadRequest) -> None:
-    if request.options:
-        raise UnsupportedError(f"{NAME} has no options for the provider {request.provider!r}, only for {EXTERNAL!r}")
 
 
 def _delegate(request: LoadRequest) -> Any:
