@@ -141,7 +141,7 @@ def _score_rows(path: Path) -> Rows:
 
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
     accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
-    rounds = state.rounds.get(cell.id, [])
+    rounds = state.judged(cell)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -167,6 +167,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         return check.outcome, check.reason, ""
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
+    if cell.id in state.skipped:
+        return Outcome.SKIPPED, state.skipped[cell.id], f"edgerig resume {state.plan.id}"
     if cell.key.target in state.lost:
         return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
     return (

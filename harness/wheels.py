@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -83,7 +83,7 @@ def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
             download(facts, needed, Path(folder))
             part = path.with_name(f"{path.name}.{digest.of_bytes(folder.encode())[:8]}")
             with files.writing(path):
-                _pack(Path(folder), part)
+                pack(sorted(Path(folder).glob("*.whl")), part)
                 part.replace(path)
     return path
 
@@ -123,10 +123,10 @@ def _others(said: str) -> str:
     return 'Name the runtimes that the device can have, runtimes = […]; or a newer Python there, python = "…".'
 
 
-def _pack(folder: Path, path: Path) -> None:
-    """Write one archive of all wheels: the same bytes from the same wheels."""
+def pack(wheels: Sequence[Path], path: Path) -> None:
+    """Write one archive of wheels: the same bytes from the same wheels."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for wheel in sorted(folder.glob("*.whl")):
+        for wheel in wheels:
             with wheel.open("rb") as source, archive.open(zipfile.ZipInfo(wheel.name, EPOCH), "w") as member:
                 shutil.copyfileobj(source, member, 1 << 20)
 
@@ -135,3 +135,10 @@ def wheels_of(archive: Path) -> Iterator[str]:
     """Yield the file names of the wheels in an archive."""
     with zipfile.ZipFile(archive) as content:
         yield from content.namelist()
+
+
+def metadata_of(wheel: Path) -> str:
+    """Return what a wheel says of itself, "" where it says nothing."""
+    with zipfile.ZipFile(wheel) as content:
+        names = [name for name in content.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+        return content.read(names[0]).decode(errors="replace") if names else ""

@@ -84,7 +84,7 @@ def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> 
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
             side_by_side(by_device(known.plan.targets), work, stop)
-        if not known.lost:
+        if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
         render(book.folder)
@@ -114,7 +114,7 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
         with leased(target, known.plan.id, wait_s, stop, told) as lease:
             session = open_session(target, stop, known.plan.runtimes_on(target.name))
             try:
-                Measuring(known, target, session, book, progress, lease.check).run()
+                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             finally:
                 session.close()
     except TargetError as error:

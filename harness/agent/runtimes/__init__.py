@@ -13,7 +13,7 @@ from harness.agent.runtimes.base import Runtime
 TABLE = {
     "onnxruntime": ("ort", "onnxruntime"),
     "tflite": ("tflite", "ai-edge-litert, or tflite-runtime and 'numpy<2' on 32-bit ARM"),
-    "openvino": ("ov", "openvino"),
+    "openvino": ("openvino", "openvino"),
     "null": ("null", ""),
 }
 

@@ -83,7 +83,7 @@ def _fit(interpreter: Any, request: LoadRequest) -> None:
     wanted = request.shape or ()
     fits = len(signature) == len(wanted) and all(size in (-1, want) for size, want in zip(signature, wanted))
     if fits and -1 in signature:
-        interpreter.resize_tensor_input(inputs[0]["index"], list(wanted), strict=True)
+        interpreter.resize_tensor_input(inputs[0]["index"], list(wanted))
 
 
 class TfliteSession(Session):
