@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
+from targets import emulator
 from targets.fake import Fault
 from targets.vitals import PARSERS
 
@@ -72,6 +73,8 @@ class Profile(Table):
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
+        emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel.
+        cpu: the processor that is emulated, by qemu's name.
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
         faults: what the fake transport breaks.
@@ -92,6 +95,8 @@ class Profile(Table):
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
     emulated: bool = False
+    emulator: Literal["", "qemu-user"] = ""
+    cpu: str = ""
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -102,6 +107,22 @@ class Profile(Table):
     def _reachable(self) -> Self:
         if self.transport == "ssh" and not self.address:
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
+        return self
+
+    @model_validator(mode="after")
+    def _emulated_as_a_whole(self) -> Self:
+        if not self.emulator:
+            if self.cpu:
+                raise ValueError("'cpu' names the processor of an emulator, and this target has none")
+            return self
+        if self.cpu not in emulator.CPUS:
+            known = f"known: {', '.join(emulator.CPUS)}"
+            near = toml.nearest(self.cpu, emulator.CPUS).rstrip("?").lower()
+            raise ValueError(f"no cpu '{self.cpu}' is emulated; {near or known}")
+        if not self.emulated:
+            raise ValueError("what an emulator runs is emulated = true: its times are those of no device")
+        if self.emulator == emulator.QEMU_USER and (self.transport == "ssh" or self.environment != "bundle"):
+            raise ValueError('qemu-user runs on this machine, with environment = "bundle"')
         return self
 
 
