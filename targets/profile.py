@@ -12,6 +12,7 @@ from edgerig import toml
 from edgerig.errors import ConfigError
 from targets import emulator
 from targets.fake import Fault
+from targets.settings import Wanted
 from targets.vitals import PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
@@ -38,6 +39,26 @@ class Vital(Table):
         if self.parser not in PARSERS:
             raise ValueError(f"unknown parser '{self.parser}'; known: {', '.join(PARSERS)}")
         return self
+
+
+class Set(Table):
+    """[targets.NAME.set]: what is changed on the device while it is measured, and put back.
+
+    It is done as root or by `sudo -n`, else it is "not set" and the report says so.
+
+    Attributes:
+        governor: of all processors, e.g. "performance"; None is as found.
+        nvpmodel: number of a Jetson's power mode; one that would reboot the device is refused.
+        jetson_clocks: fix a Jetson's clocks at the highest that its power mode allows.
+    """
+
+    governor: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
+    nvpmodel: Annotated[int, Field(ge=0, le=99)] | None = None
+    jetson_clocks: bool = False
+
+    def wanted(self) -> Wanted:
+        """Return the same as the scripts of `targets.settings` take it."""
+        return Wanted(self.nvpmodel, self.governor, self.jetson_clocks)
 
 
 class Heat(Table):
@@ -78,6 +99,7 @@ class Profile(Table):
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
         faults: what the fake transport breaks.
+        set: what is changed while it is measured.
         vitals: what to watch.
         heat: how cool the device has to be before a round begins; None: rounds never wait.
     """
@@ -100,6 +122,7 @@ class Profile(Table):
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    set: Set = Set()
     vitals: dict[str, Vital] = Field(default_factory=dict)
     heat: Heat | None = None
 
@@ -165,7 +188,10 @@ def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "ed
 
 
 def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a profile with a table on top; a vital replaces the one of its name and leaves the others."""
-    vitals = table.get("vitals", {})
-    both = {"vitals": {**base.get("vitals", {}), **vitals}} if isinstance(vitals, Mapping) else {}
+    """Return a profile with a table on top; a vital or a setting replaces the one of its name and leaves the others."""
+    both = {
+        key: {**base.get(key, {}), **inner}
+        for key in ("vitals", "set")
+        if isinstance(inner := table.get(key, {}), Mapping)
+    }
     return {**base, **table, **both}
