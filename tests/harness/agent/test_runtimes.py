@@ -155,7 +155,7 @@ def test_what_a_build_cannot_do_is_unsupported_with_the_reason(
 
 def test_times_of_operators(trial: Trial) -> None:
     rows = trial("ir", "profile", "openvino").operators
-    assert {row.calls_per_frame for row in rows} == {1.0}
+    assert all(0 < row.calls_per_frame <= 1 for row in rows)
     assert sum(row.ms_per_frame for row in rows) > 0
     blind = trial("float", "profile", "tflite")
     assert (blind.outcome, "cannot tell the time of single operators" in blind.reason) == ("unsupported", True)
