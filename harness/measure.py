@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import files
-from harness import method, places
+from harness import method, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
+from harness.endurance import Endurance
 from harness.journal import Journal
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
@@ -73,7 +74,13 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (Rounds(self, self.pause).run, self._memory, self._accuracy, self._operators):
+        for step in (
+            Rounds(self, self.pause).run,
+            self._memory,
+            self._accuracy,
+            self._operators,
+            Endurance(self, self.pause).run,
+        ):
             step()
 
     def told(self, text: str) -> None:
@@ -262,10 +269,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
         "allow_fallback": profile.allow_fallback,
-        "vitals": [
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
-            for name, vital in profile.vitals.items()
-        ],
+        "vitals": watch.asked(target),
     }
     return Job(**{**fields, **settings})  # type: ignore[arg-type]
 

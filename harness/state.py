@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class State:
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
@@ -98,6 +100,14 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
@@ -126,6 +136,8 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "sustained": _sustained,
+    "realtime": _realtime,
     "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.agent import memory
 from harness.agent.bench import Bench, score
+from harness.agent.endurance import realtime, sustain
 from harness.agent.failures import FailedError
 from harness.agent.frame import FrameLoop, clock_pair_ns, quiet
 from harness.agent.manifest import check_values
@@ -158,4 +159,6 @@ PASSES: dict[str, Callable[[Bench], None]] = {
     "memory": memory_by_phase,
     "accuracy": accuracy,
     "profile": profile,
+    "sustain": sustain,
+    "realtime": realtime,
 }
