@@ -150,6 +150,8 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         accuracy_metrics=metrics,
         fingerprint=_fingerprint(state, cell, accuracy),
         operators=state.operators.get(cell.id, ()),
+        sustained=state.sustained.get(cell.id),
+        realtime=state.realtime.get(cell.id),
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import files
-from harness import method, peers, places, readiness
+from harness import method, peers, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
+from harness.endurance import Endurance
 from harness.journal import Journal
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
@@ -73,7 +74,14 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (Rounds(self, self.pause).run, self._memory, self._accuracy, self._operators, self._peers):
+        for step in (
+            Rounds(self, self.pause).run,
+            self._memory,
+            self._accuracy,
+            self._operators,
+            self._peers,
+            Endurance(self, self.pause).run,
+        ):
             step()
 
     def told(self, text: str) -> None:
@@ -125,18 +133,20 @@ class Measuring:
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
         affinity = self.session.found.affinity
         cores = len(affinity) if affinity else self.session.identity.cores
-        if cell.key.threads <= cores:
-            return None
-        which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
-        return {"outcome": Outcome.UNSUPPORTED, "reason": f"{cell.key.threads} threads on {which}."}
+        reason = self.session.refused.get(cell.key.runtime, "")
+        if cell.key.threads > cores:
+            which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
+            reason = f"{cell.key.threads} threads on {which}."
+        return {"outcome": Outcome.UNSUPPORTED, "reason": reason} if reason else None
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
         job = self.job(cell, "check", images=self.some_images()[:1], deadline_s=self.target.settings.deadline_s)
         result = self.session.run(job)
         self.session.forget(job)
+        other = _other_version(cell.key, result)
         return {
-            "outcome": result.outcome,
-            "reason": result.reason,
+            "outcome": Outcome.UNSUPPORTED if other else result.outcome,
+            "reason": other or result.reason,
             "facts": result.facts,
             "frame_ms": result.times_ns.get("first_frame", 0) / 1e6,
         }
@@ -260,6 +270,14 @@ class Measuring:
         return name
 
 
+def _other_version(key: Key, result: JobResult) -> str:
+    """Return a sentence where another version of the runtime ran than the one that the run names."""
+    wanted, ran = runtime_of(key.runtime), result.facts.get("runtime_version", "")
+    if result.outcome != Outcome.OK or not wanted.version or ran == wanted.version:
+        return ""
+    return f"version {wanted.version} of {wanted.name} was asked for, and the device runs {ran}."
+
+
 def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:
     """Return the job of one pass, as its target's profile wants it; `settings` are further fields of Job."""
     profile, (provider, options) = target.settings, provider_of(key.provider)
@@ -276,7 +294,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
         "allow_fallback": profile.allow_fallback,
-        "vitals": readiness.asked(profile.vitals),
+        "vitals": watch.asked(target),
     }
     return Job(**{**fields, **settings})  # type: ignore[arg-type]
 

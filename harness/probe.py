@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgerig import digest
-from harness import readiness, workflow
+from harness import watch, workflow
 from harness.agent.protocol import Identity, Job, StoredFile
 from harness.session import Session
 from targets import profile, vitals
@@ -80,7 +80,7 @@ def _sensed(session: Session, target: Target, table: dict[str, Any]) -> Board:
         model=[StoredFile("nothing.null", sha256)],
         runtime="null",
         command=session.command("null"),
-        vitals=readiness.asked(watched),
+        vitals=watch.asked(target),
     )
     result = session.run(job)
     session.forget(job)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from edgerig.deadline import Deadline
 from edgerig.errors import TargetRefused
-from harness.agent import protocol
 from targets import cores, shell, vitals
 from targets.profile import Target, Vital
 from targets.transport import Transport
@@ -42,14 +41,6 @@ def look(target: Target, transport: Transport) -> Found:
     affinity = cores.resolved(profile.cores, cores.strengths_of(transport), target.name)
     kind = f"{profile.cores}: " if isinstance(profile.cores, str) else ""
     return Found({**settings, "cores": kind + ",".join(map(str, affinity))}, affinity)
-
-
-def asked(wanted: Mapping[str, Vital]) -> list[protocol.Vital]:
-    """Return what the agent is asked to read of a profile's vitals."""
-    return [
-        protocol.Vital(name, vital.file, list(vital.command) if vital.command else None, vital.during)
-        for name, vital in wanted.items()
-    ]
 
 
 def _read(transport: Transport, name: str, vital: Vital) -> vitals.Reading:

@@ -120,7 +120,10 @@ class Session:
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
         commands: the same by runtime, for those that have an environment of their own.
-        found: what the device was found as, before the agent was there.
+        refused: why a runtime cannot be had there, by the same.
+
+    Attributes:
+        found: what the device was found as, for who made the session to say.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
@@ -133,12 +136,13 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
-        found: Found | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
-        self.found = found or Found()
+        self.found = Found()
         self._command = tuple(command)
         self._commands = commands or {}
+        self.refused = dict(refused or {})
         self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0

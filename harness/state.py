@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class State:
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
     peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
@@ -105,6 +107,14 @@ def _peer(state: State, event: Event) -> None:
     state.peers[event["target"]][event["variant"], event["threads"]] = Peer.model_validate(event["peer"])
 
 
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
@@ -134,6 +144,8 @@ _HANDLERS: dict[str, Any] = {
     "accuracy": _accuracy,
     "operators": _operators,
     "peer": _peer,
+    "sustained": _sustained,
+    "realtime": _realtime,
     "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,

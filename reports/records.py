@@ -198,6 +198,41 @@ class Peer(Record):
         return next((entry.value for entry in self.figures if entry.figure == figure), None)
 
 
+class Sustained(Record):
+    """A cell's frames one after the other for a long time; times are of the whole frame."""
+
+    outcome: Outcome
+    reason: str = ""
+    seconds: float  # asked for
+    frames: str | None = None  # file under sustained/, int64 ns [n, 2]
+    count: int = 0  # of frames
+    first_p50_ms: float | None = None
+    last_p50_ms: float | None = None
+    last_p95_ms: float | None = None
+    throttled_after_s: float | None = None  # None: it did not
+    hottest_c: float | None = None
+    course: tuple[tuple[float, float], ...] = ()  # s, median ms; at most 240 of them
+    vitals: tuple[Vitals, ...] = ()
+
+
+class RealTime(Record):
+    """A cell's frames as cameras send them; a frame that is late or dropped has missed its deadline."""
+
+    outcome: Outcome
+    reason: str = ""
+    fps: float
+    streams: int
+    seconds: float
+    frames: str | None = None  # file under realtime/, int64 ns [arrivals, 4]
+    arrivals: int = 0
+    missed: int = 0
+    dropped: int = 0
+    queue_delay_p50_ms: float | None = None
+    queue_delay_p95_ms: float | None = None
+    response_p50_ms: float | None = None
+    response_p95_ms: float | None = None
+
+
 class Fingerprint(Record):
     """All that must be equal before two cells' times may be compared."""
 
@@ -304,6 +339,8 @@ class Cell(Record):
     accuracy: Accuracy | None = None
     operators: tuple[OperatorTime, ...] = ()
     peers: tuple[Peer, ...] = ()
+    sustained: Sustained | None = None
+    realtime: RealTime | None = None
     role: Literal["candidate", "baseline"] = "candidate"
     cached_from: str = ""  # the run that measured it, where nothing had changed since
 
