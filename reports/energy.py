@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports import statistics
-from reports.records import Metric, Round
+from reports.figures import number
+from reports.records import Metric, Round, Run
 
 INSIDE = 0.5  # of the time between two readings of a counter that has to lie within the frames
 _END_TO_END = 4  # column of the frame times
@@ -43,6 +44,16 @@ def measured_by(rounds: Sequence[Round]) -> str:
     """Return what the readings of some rounds are of, "" where there are none."""
     names = [v.power_of or v.energy_of for entry in rounds for v in entry.vitals]
     return next((name for name in names if name), "")
+
+
+def sentences(run: Run) -> list[str]:
+    """Return a line for each cell whose energy was measured."""
+    lines = []
+    for cell in run.cells:
+        if frame := cell.value("energy_j", "all"):
+            power = f"{number(cell.value('power_w', 'all'))} W of {measured_by(cell.rounds) or 'the device'}"
+            lines.append(f"{cell.key}: {number(1000 * frame)} mJ a frame, at {power}")
+    return lines
 
 
 def metrics(rounds: Sequence[Round], frames: Mapping[int, NDArray[np.int64]]) -> tuple[Metric, ...]:

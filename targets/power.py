@@ -37,7 +37,7 @@ def tegra_rails(line: str) -> Reading:
     return rails({match[1]: int(match[2]) / 1000 for match in _TEGRA.finditer(line)})
 
 
-_HWMON = re.compile(r".*/(hwmon[0-9]{1,3})/(in|curr|power)([0-9]{1,2})_(label|input|average):(.{0,64})")
+_HWMON = re.compile(r"(?:.*/)?(hwmon[0-9]{1,3})/(in|curr|power)([0-9]{1,2})_(label|input|average):(.{0,64})")
 
 
 def hwmon(texts: list[str]) -> Reading:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import energy
+from reports import energy, text
 from reports.collate import Measured, collate
 from reports.html import render
 from reports.records import Key, Metric, Round, Run, Vitals
@@ -86,6 +86,8 @@ def test_an_emulator_measures_the_power_of_its_host() -> None:
 def test_the_report_says_what_was_measured(run: Run) -> None:
     assert "mJ a frame" not in render(run)
     raw = Measured(rounds=[powered((2, 5), number=n) for n in range(3)], frames={n: times(2.0) for n in range(3)})
-    page = render(run.model_copy(update={"cells": (collate(KEY, raw, METHOD, emulated=False),)}))
+    measured = run.model_copy(update={"cells": (collate(KEY, raw, METHOD, emulated=False),)})
+    page = render(measured)
     assert "mJ a frame" in page
     assert "the battery" in page
+    assert "mJ a frame, at 5.00 W of the battery" in " ".join(text.as_text(measured).split())
