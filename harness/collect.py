@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -13,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
+from harness import drops, scores
 from harness.agent.protocol import Identity
 from harness.plan import PlannedCell
 from harness.state import State
-from reports import collate, headline, records
-from reports.collate import Measured, Scores
+from reports import budgets, collate, headline, records
+from reports.collate import Measured
 from reports.records import Accuracy, Cell, Fingerprint, Metric, Outcome, Round, Run
 from targets.profile import Target
 
@@ -32,7 +32,7 @@ def collect(state: State, folder: Path) -> Run:
     Raises:
         RunError: a file that the journal names is missing or damaged.
     """
-    scored = {key: _scored(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    scored = _all_scored(state, folder)
     cells = tuple(_cell(state, cell, scored.get(cell.scores_id), folder) for cell in state.plan.cells)
     run = Run(
         id=state.plan.id,
@@ -53,7 +53,8 @@ def collect(state: State, folder: Path) -> Run:
         warnings=tuple(state.warnings),
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
-    return run.model_copy(update={"headline": headline.headline(run), "warnings": warnings})
+    run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
+    return run.model_copy(update={"headline": headline.headline(run)})
 
 
 def _wrong_way_round(run: Run) -> Iterator[str]:
@@ -61,8 +62,9 @@ def _wrong_way_round(run: Run) -> Iterator[str]:
     told = set()
     for cell in run.cells:
         auc = cell.metric("auc", "all")
-        # Without an interval (all faces the wrong way round) the value itself speaks.
-        if auc and (auc.ci_high or auc.value or 0.0) < WORSE_THAN_CHANCE and cell.key.variant not in told:
+        # All faces the wrong way round are no chance, however few they are; without an interval the value speaks.
+        reach = (auc.ci_high or auc.value or 0.0) * bool(auc.value) if auc else 1.0
+        if auc and reach < WORSE_THAN_CHANCE and cell.key.variant not in told:
             told.add(cell.key.variant)
             yield (
                 f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: either its output means 'real' (then set "
@@ -80,28 +82,17 @@ def _seconds(state: State) -> float:
     return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
 
 
+def _all_scored(state: State, folder: Path) -> dict[str, Scored]:
+    """Return the accuracy passes with their metrics, what was lost against a parent included."""
+    lost = drops.drops(state, folder)
+    found = {key: _scored(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    return {key: (accuracy, (*own, lost[key]) if key in lost else own) for key, (accuracy, own) in found.items()}
+
+
 def _scored(state: State, accuracy: Accuracy, folder: Path) -> Scored:
     if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
         return accuracy, ()
-    rows = _score_rows(folder / "scores" / accuracy.scores)
-    scores = Scores(
-        labels=[int(row["label"] == "fake") for row in rows],
-        categories=[row["category"] for row in rows],
-        groups=[row["group"] for row in rows],
-        scores=[float(row["score"]) for row in rows],
-        threshold=accuracy.threshold,
-        file=accuracy.scores,
-        pixels_sha256=accuracy.pixels_sha256,
-    )
-    return collate.accuracy(scores, state.plan.seed)
-
-
-def _score_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
+    return collate.accuracy(scores.read(folder, accuracy), state.plan.seed)
 
 
 def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) -> Cell:

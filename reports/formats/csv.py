@@ -1,4 +1,6 @@
-"""`cells.csv`, a row a cell, and `results.csv`, a row a figure; UTF-8, commas, empty: not measured.
+"""`cells.csv`, a row a cell, `results.csv`, a row a figure, `budgets.csv`, a row a budget.
+
+UTF-8, commas, empty: not measured.
 
 A name from outside that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
 injection); numbers stay numbers, since only text can begin with what is dangerous.
@@ -18,11 +20,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
-    """Return both tables as CSV."""
-    return {
+    """Return the tables as CSV, that of the budgets where there are any."""
+    found = {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
     }
+    if run.budgets:
+        found["budgets.csv"] = _csv(tables.BUDGET_COLUMNS, tables.budget_rows(run))
+    return found
 
 
 def _csv(columns: Iterable[str], rows: Iterator[Mapping[str, object]]) -> str:
