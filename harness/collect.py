@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
-from harness import drops, scores
+from harness import scores
 from harness.agent.protocol import Identity
+from harness.drops import drops
 from harness.plan import PlannedCell
+from harness.scores import Rows
 from harness.state import State
 from reports import budgets, collate, headline, records
-from reports.collate import Measured
-from reports.records import Accuracy, Cell, Fingerprint, Metric, Outcome, Round, Run
+from reports.agreement import Scored, agreement
+from reports.collate import Measured, Scores
+from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
 from targets.profile import Target
 
 WORSE_THAN_CHANCE = 0.5
 
-Scored = tuple[Accuracy, tuple[Metric, ...]]
+
+class Pass(NamedTuple):
+    """An accuracy pass, its figures, and what they were computed from."""
+
+    accuracy: Accuracy
+    metrics: tuple[Metric, ...] = ()
+    rows: Rows = []  # noqa: RUF012 - nobody writes to it
+
+    @property
+    def scores(self) -> Scores:
+        """The rows as what figures are computed from."""
+        return scores.of(self.rows, self.accuracy)
 
 
 def collect(state: State, folder: Path) -> Run:
@@ -32,8 +46,8 @@ def collect(state: State, folder: Path) -> Run:
     Raises:
         RunError: a file that the journal names is missing or damaged.
     """
-    scored = _all_scored(state, folder)
-    cells = tuple(_cell(state, cell, scored.get(cell.scores_id), folder) for cell in state.plan.cells)
+    passes = _passes(state, folder)
+    cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
     run = Run(
         id=state.plan.id,
         name=state.plan.name,
@@ -50,6 +64,7 @@ def collect(state: State, folder: Path) -> Run:
         variants=tuple(variant.info for variant in state.plan.variants),
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
+        agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
@@ -82,22 +97,50 @@ def _seconds(state: State) -> float:
     return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
 
 
-def _all_scored(state: State, folder: Path) -> dict[str, Scored]:
-    """Return the accuracy passes with their metrics, what was lost against a parent included."""
-    lost = drops.drops(state, folder)
-    found = {key: _scored(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
-    return {key: (accuracy, (*own, lost[key]) if key in lost else own) for key, (accuracy, own) in found.items()}
+def _passes(state: State, folder: Path) -> dict[str, Pass]:
+    """Return the accuracy passes with their figures, what was lost against a parent included."""
+    found = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    lost = drops(state.plan, {key: done.scores for key, done in found.items() if done.rows})
+    return {
+        key: done._replace(metrics=(*done.metrics, lost[key])) if key in lost else done for key, done in found.items()
+    }
 
 
-def _scored(state: State, accuracy: Accuracy, folder: Path) -> Scored:
+def _pass(state: State, accuracy: Accuracy, folder: Path) -> Pass:
     if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
-        return accuracy, ()
-    return collate.accuracy(scores.read(folder, accuracy), state.plan.seed)
+        return Pass(accuracy)
+    rows = scores.read(folder, accuracy)
+    return Pass(*collate.accuracy(scores.of(rows, accuracy), state.plan.seed), rows)
 
 
-def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) -> Cell:
-    accuracy, metrics = scored or (None, ())
-    rounds = state.rounds.get(cell.id, [])
+def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) -> tuple[Agreement, ...]:
+    """Return how the passes agree, each taken once, with the fingerprint of the first cell that shares it."""
+    first: dict[str, Cell] = {}
+    for planned, cell in zip(state.plan.cells, cells, strict=True):
+        if planned.scores_id in passes:
+            first.setdefault(planned.scores_id, cell)
+    parents = {variant.info.name: variant.info.parent for variant in state.plan.variants}
+    return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents)
+
+
+def _scored(state: State, cell: Cell, done: Pass) -> Scored:
+    key, identity = cell.key, state.identities.get(cell.key.target)
+    usable = done.accuracy.outcome is Outcome.OK
+    return Scored(
+        place=Place(variant=key.variant, target=key.target, runtime=key.runtime, provider=key.provider),
+        scores={row["path"]: float(row["score"]) for row in done.rows if usable},
+        labels={row["path"]: row["label"] for row in done.rows},
+        threshold=done.accuracy.threshold,
+        fingerprint=cell.fingerprint,
+        machine=identity.machine if identity else "",
+        emulated=next(one for one in state.plan.targets if one.name == key.target).settings.emulated,
+        reason="" if usable else done.accuracy.reason or str(done.accuracy.outcome),
+    )
+
+
+def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
+    accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
+    rounds = state.judged(cell)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -106,6 +149,8 @@ def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) 
         accuracy_metrics=metrics,
         fingerprint=_fingerprint(state, cell, accuracy),
         operators=state.operators.get(cell.id, ()),
+        sustained=state.sustained.get(cell.id),
+        realtime=state.realtime.get(cell.id),
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
@@ -123,6 +168,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         return check.outcome, check.reason, ""
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
+    if cell.id in state.skipped:
+        return Outcome.SKIPPED, state.skipped[cell.id], f"edgerig resume {state.plan.id}"
     if cell.key.target in state.lost:
         return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
     return (
@@ -185,7 +232,10 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
-        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found"},
+        settings={
+            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **state.settings.get(target.name, {}),
+        },
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,

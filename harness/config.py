@@ -42,6 +42,9 @@ class RunTable(Table):
     rounds: Annotated[int, Field(ge=2)] | None = Field(
         None, description="fewest of a cell, where more than the setting's"
     )
+    sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
+    fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
+    streams: Positive = Field(1, description="cameras")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
     budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""

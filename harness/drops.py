@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
-from harness import scores
 from harness.plan import Plan, PlannedCell
-from harness.state import State
 from reports import collate
 from reports.collate import Scores
-from reports.records import Accuracy, Metric, Outcome
+from reports.records import Metric
 
 
-def drops(state: State, folder: Path) -> dict[str, Metric]:
-    """Return the metric `auc_drop` by accuracy pass; none where no ancestor has scores of the same faces."""
-    passes = {cell.scores_id: cell for cell in state.plan.cells if _usable(state.accuracy.get(cell.scores_id))}
-    known = {name: scores.read(folder, state.accuracy[name]) for name in passes}
+def drops(plan: Plan, known: Mapping[str, Scores]) -> dict[str, Metric]:
+    """Return the metric `auc_drop` by accuracy pass; none where no ancestor has scores of the same faces.
+
+    Args:
+        plan: of the run.
+        known: the passes that have scores.
+    """
+    passes = {cell.scores_id: cell for cell in plan.cells if cell.scores_id in known}
     found = {}
     for name, cell in passes.items():
-        parent = next(
-            (other for other in _ancestors(state.plan, cell, passes) if _alike(known[name], known[other])), None
-        )
-        metric = collate.auc_drop(known[name], known[parent], state.plan.seed) if parent else None
+        parent = next((other for other in _ancestors(plan, cell, passes) if _alike(known[name], known[other])), None)
+        metric = collate.auc_drop(known[name], known[parent], plan.seed) if parent else None
         if metric:
             found[name] = metric
     return found
-
-
-def _usable(accuracy: Accuracy | None) -> bool:
-    return accuracy is not None and accuracy.outcome is Outcome.OK and accuracy.scores is not None
 
 
 def _ancestors(plan: Plan, cell: PlannedCell, passes: Mapping[str, PlannedCell]) -> Iterator[str]:

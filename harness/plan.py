@@ -87,6 +87,9 @@ class Plan(Planned):
     edgerig: str
     method: records.Method
     operators: bool
+    sustain_s: float = 0.0
+    fps: float = 0.0
+    streams: int = 1
     faces: PlannedFaces
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
@@ -124,11 +127,15 @@ class Plan(Planned):
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
         passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * (3.0 if self.operators else 2.0) + passes
+        other = len(cells) * ((3.0 if self.operators else 2.0) + self._long_seconds(target)) + passes
         plan = self.method_on(target)
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
+
+    def _long_seconds(self, target: str) -> float:
+        realtime = method.REALTIME_S if self.fps else 0.0
+        return 0.0 if self._emulated(target) else self.sustain_s + realtime
 
     def round_seconds(self, target: str) -> float:
         """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
@@ -178,6 +185,9 @@ def make(
         edgerig=edgerig_version(),
         method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
+        sustain_s=table.sustain_s,
+        fps=table.fps,
+        streams=table.streams,
         faces=faces,
         variants=tuple(planned_variant(variant) for variant in variants),
         targets=tuple(targets),

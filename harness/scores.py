@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgerig.errors import RunError
 from reports.collate import Scores
 from reports.records import Accuracy
 
+Rows = list[dict[str, str]]  # of a file of scores, a face each
 
-def read(folder: Path, accuracy: Accuracy) -> Scores:
-    """Return what an accuracy pass gave; it must have a file of scores.
+
+def read(folder: Path, accuracy: Accuracy) -> Rows:
+    """Return the rows that an accuracy pass left; raises RunError where its file is missing.
 
     Args:
         folder: of the run.
-        accuracy: the pass.
-
-    Raises:
-        RunError: the file is missing.
+        accuracy: a pass that has a file.
     """
-    rows = _rows(folder / "scores" / str(accuracy.scores))
+    path = folder / "scores" / str(accuracy.scores)
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except OSError as error:
+        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
+
+
+def of(rows: Sequence[dict[str, str]], accuracy: Accuracy) -> Scores:
+    """Return the rows of an accuracy pass as what its figures are computed from."""
     return Scores(
         labels=[int(row["label"] == "fake") for row in rows],
         categories=[row["category"] for row in rows],
@@ -30,11 +39,3 @@ def read(folder: Path, accuracy: Accuracy) -> Scores:
         file=accuracy.scores,
         pixels_sha256=accuracy.pixels_sha256,
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error

@@ -21,6 +21,7 @@ from harness.plan import Plan
 from harness.progress import Progress
 from harness.queues import Stop, side_by_side
 from harness.session import Session
+from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
 from reports.records import Judgement, Outcome, Run
@@ -84,7 +85,7 @@ def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> 
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
             side_by_side(by_device(known.plan.targets), work, stop)
-        if not known.lost:
+        if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
         render(book.folder)
@@ -110,17 +111,19 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
     def told(text: str) -> None:
         progress.step(target.name, text)
 
+    def add(event: str, **fields: object) -> None:
+        book.append(event, **fields)
+        known.add({"event": event, **fields})
+
     try:
-        with leased(target, known.plan.id, wait_s, stop, told) as lease:
+        with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
             session = open_session(target, stop)
             try:
-                Measuring(known, target, session, book, progress, lease.check).run()
+                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             finally:
                 session.close()
     except TargetError as error:
-        event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
-        book.append("lost", **event)
-        known.add({"event": "lost", **event})
+        add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 
 
 def leased(

@@ -222,7 +222,7 @@ def auc_difference(
     if count < MIN_GROUPS or truth.all() or not truth.any():
         return None
     # The same groups are drawn for both: the seed is the same.
-    mine, theirs = (_resampled_aucs(truth, values, index, seed) for values in (scores, others))
+    mine, theirs = (resampled_aucs(truth, values, index, seed) for values in (scores, others))
     ends = _percentile_interval(mine - theirs)
     if ends is None and float(np.nanmax(mine - theirs) - np.nanmin(mine - theirs)) == 0:
         middle, reach = float(np.nanmean(mine - theirs)), 2 * (1 - 0.025 ** (1 / count))
@@ -241,10 +241,10 @@ def auc_bootstrap(
     index = group_index(groups)
     if (int(index.max()) + 1 if index.size else 0) < MIN_GROUPS:
         return None
-    return _percentile_interval(_resampled_aucs(labels, scores, index, seed, replicates))
+    return _percentile_interval(resampled_aucs(labels, scores, index, seed, replicates))
 
 
-def _resampled_aucs(
+def resampled_aucs(
     labels: ArrayLike, scores: ArrayLike, index: NDArray[np.intp], seed: int, replicates: int = 1000
 ) -> Floats:
     """Return the AUC [replicates] of resampled groups, `index` [n] numbering them; the same ones for the same seed."""
@@ -253,7 +253,7 @@ def _resampled_aucs(
     step = max(1, _CHUNK // index.size)
     sizes = [min(step, replicates - done) for done in range(0, replicates, step)]
     shares = np.full(count, 1 / count)
-    areas = [_weighted_auc(labels, scores, draw.multinomial(count, shares, size)[:, index]) for size in sizes]
+    areas = [weighted_auc(labels, scores, draw.multinomial(count, shares, size)[:, index]) for size in sizes]
     return np.concatenate(areas)
 
 
@@ -265,7 +265,7 @@ def _percentile_interval(replicates: Floats) -> Interval | None:
     return Interval(percentile(defined, 2.5), percentile(defined, 97.5))
 
 
-def _weighted_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.int64]) -> Floats:
+def weighted_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.int64]) -> Floats:
     """Return the AUC [replicates], each face counted weights [replicates, n] times; NaN with one class."""
     score, truth = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
     order = np.argsort(score, kind="stable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import budgets, figures, tables
+from reports import agreement, budgets, endurance, figures, tables
 from reports.headline import headline
 from reports.records import Cell, Judgement, Outcome, Run, Target
 
@@ -25,6 +25,7 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [budget_table(run)] if run.budgets else []
+    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import budgets, figures
+from reports import agreement, budgets, figures
 from reports.headline import headline
 from reports.records import Cell, Judgement, Run
 
@@ -40,8 +40,8 @@ def _lines(run: Run) -> Iterator[str]:
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for warning in run.warnings:
-        yield f"- {_plain(warning)}"
+    for line in (*agreement.sentences(run), *run.warnings):
+        yield f"- {_plain(line)}"
 
 
 def _budgets(run: Run) -> Iterator[str]:

@@ -8,6 +8,7 @@ The model is a JSON file named *.null; every key may be left out:
      "wait": "spin"  or  "sleep",
      "scores": 0.7  or  [0.1, "nan"]  or  {"mode": "mean"},
                                             cycled over frames, or the mean of the tensor
+     "drift": {"gpu": 0.1},                 added to the scores on that provider
      "precision": "float32",                what it says it ran with
      "provider": "cpu",                     what it says it ran on; another than asked is a fallback
      "fail": {"how": "abort", "at": "load", "frame": 0}}
@@ -54,6 +55,7 @@ class NullSession(Session):
         entry = script.get("input", {})
         self._script = script
         self._frames = 0
+        self._drift = float(script.get("drift", {}).get(request.provider, 0.0))
         self._values = int(script.get("outputs", 1))
         self.inputs = [Tensor("x", entry.get("shape", [1, 3, None, None]), entry.get("dtype", "float32"))]
         self.outputs = [Tensor("y", [1, self._values], "float32")]
@@ -101,6 +103,7 @@ class NullSession(Session):
 
     def _row(self, score: float) -> Array:
         """Return an answer with `score` at index 1, or alone; the rest shares what is left to 1."""
+        score += self._drift
         if self._values == 1:
             return np.full((1, 1), score, np.float32)
         row = np.full((1, self._values), (1 - score) / (self._values - 1), np.float32)
