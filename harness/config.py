@@ -80,7 +80,12 @@ class Workspace:
 
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
-        return profile.resolve(name, self.config.targets, str(self.path or NAME))
+        target = profile.resolve(name, self.config.targets, str(self.path or NAME))
+        native = target.settings.native
+        if native is None:
+            return target
+        settings = target.settings.model_copy(update={"native": self.folder.absolute() / native})
+        return target.model_copy(update={"settings": settings})
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""

@@ -115,6 +115,9 @@ class Vitals(Record):
     load_1m: float | None = None
     swap_used_mb: float | None = None
     memory_available_mb: float | None = None
+    battery_percent: float | None = None
+    battery_c: float | None = None
+    powered_by: str | None = None  # "USB", "AC", "battery"
 
 
 class Round(Record):
@@ -179,6 +182,29 @@ class OperatorTime(Record):
     node: str
     ms_per_frame: float
     calls_per_frame: float
+
+
+class PeerFigure(Record):
+    """One figure of another tool, as it printed it."""
+
+    figure: str
+    value: float
+    unit: str
+
+
+class Peer(Record):
+    """What another tool measured of a cell's model on the same device; never ours."""
+
+    tool: str
+    sha256: str
+    command: str
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    figures: tuple[PeerFigure, ...] = ()
+
+    def value(self, figure: str) -> float | None:
+        """Return one figure, None where the tool did not print it."""
+        return next((entry.value for entry in self.figures if entry.figure == figure), None)
 
 
 class Sustained(Record):
@@ -321,6 +347,7 @@ class Cell(Record):
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     operators: tuple[OperatorTime, ...] = ()
+    peers: tuple[Peer, ...] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
     role: Literal["candidate", "baseline"] = "candidate"

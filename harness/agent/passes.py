@@ -148,9 +148,8 @@ def profile(bench: Bench) -> None:
 
 def _score(bench: Bench, session: Session, outputs: Sequence[Array]) -> float:
     """Return the score of one answer; raises FailedError where the manifest finds no positive class in it."""
-    _, spec = bench.specs()
-    check_values(spec, session.outputs[0].name, outputs[0].size)
-    return score(outputs, spec)
+    check_values(bench.answer, session.outputs[0].name, outputs[0].size)
+    return score(outputs, bench.answer)
 
 
 PASSES: dict[str, Callable[[Bench], None]] = {
