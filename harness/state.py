@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,16 @@ class State:
 
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     warnings: list[str] = field(default_factory=list)
@@ -71,6 +76,7 @@ class State:
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
+    state.found[event["target"]] = event.get("found", {})
     state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
     for cell in state.plan.cells_on(event["target"]):
         state.skipped.pop(cell.id, None)
@@ -97,8 +103,24 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _peer(state: State, event: Event) -> None:
+    state.peers[event["target"]][event["variant"], event["threads"]] = Peer.model_validate(event["peer"])
+
+
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
+
+
+def _settings(state: State, event: Event) -> None:
+    state.settings[event["target"]] = dict(event["settings"])
 
 
 def _skipped(state: State, event: Event) -> None:
@@ -106,7 +128,8 @@ def _skipped(state: State, event: Event) -> None:
 
 
 def _warning(state: State, event: Event) -> None:
-    state.warnings.append(event["text"])
+    if event["text"] not in state.warnings:  # a resumed run meets the same again
+        state.warnings.append(event["text"])
 
 
 def _finished(state: State, event: Event) -> None:
@@ -120,6 +143,10 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "peer": _peer,
+    "sustained": _sustained,
+    "realtime": _realtime,
+    "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,
     "warning": _warning,
