@@ -47,6 +47,15 @@ class Trust(StrEnum):
     EMULATED = "emulated"
 
 
+class Judgement(StrEnum):
+    """What became of a budget."""
+
+    MET = "met"
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+    NOT_MEASURED = "not-measured"
+
+
 class Decision(StrEnum):
     """What a comparison with a baseline says."""
 
@@ -353,6 +362,22 @@ class Cell(Record):
         return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
 
 
+class BudgetCheck(Record):
+    """One budget, held against one cell: met or broken only where the whole interval says so."""
+
+    cell: str  # Cell.id
+    budget: str  # e.g. "p95_ms", a key of reports.budgets.BUDGETS
+    unit: str
+    limit: float
+    at_most: bool  # else at least
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    verdict: Judgement
+    reason: str = ""
+    next_step: str = ""
+
+
 class Gates(Record):
     """From which change on a figure is a regression; of times, auc and tails half of it must be seen, and be shown."""
 
@@ -528,6 +553,7 @@ class Run(Record):
     variants: tuple[Variant, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    budgets: tuple[BudgetCheck, ...] = ()
     baseline: Baseline | None = None
     comparisons: tuple[Comparison, ...] = ()
     agreement: tuple[Agreement, ...] = ()
