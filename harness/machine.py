@@ -60,7 +60,9 @@ _TEXTS = {
 }
 
 
-def build(held: Bundle, folder: Path, *, mirror: str = debian.MIRROR, tell: Teller = lambda _: None) -> tuple[Image, bool]:
+def build(
+    held: Bundle, folder: Path, *, mirror: str = debian.MIRROR, tell: Teller = lambda _: None
+) -> tuple[Image, bool]:
     """Build an image from the newest packages, unless they made one before; return it and whether it was there.
 
     Args:
@@ -194,5 +196,3 @@ def _mebibytes(folder: Path) -> int:
     """Return the room that a folder's files take in blocks of 4 KiB."""
     sizes = (path.lstat().st_size for path in folder.rglob("*"))
     return sum(size // 4096 + 1 for size in sizes) * 4096 // (1 << 20) + 1
-
-

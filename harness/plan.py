@@ -11,14 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
-from harness.runtimes import RUNTIMES, reading, runtime_of
+from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
@@ -94,6 +94,7 @@ class Plan(Planned):
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
+    budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant:
@@ -115,6 +116,10 @@ class Plan(Planned):
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
         return [cell for cell in self.cells if cell.key.target == target]
+
+    def runtimes_on(self, target: str) -> list[str]:
+        """Return the runtimes that a target's cells need, as the run names them."""
+        return list(dict.fromkeys(cell.key.runtime for cell in self.cells_on(target) if not cell.unsupported))
 
     def push_bytes(self, target: str) -> int:
         """Return the bytes that a target needs where it has nothing yet."""
@@ -168,6 +173,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
+    _refuse_missing_tools(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells(variants, target, table)]
@@ -182,7 +188,7 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s),
+        method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,
@@ -191,6 +197,7 @@ def make(
         variants=tuple(planned_variant(variant) for variant in variants),
         targets=tuple(targets),
         cells=tuple(cells),
+        budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
 
@@ -267,17 +274,9 @@ def _model_file(path: Path, name: str) -> ModelFile:
 
 
 def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
-    """Yield the cells of a target; a variant that no asked runtime reads becomes one that says so."""
-    wanted = table.runtimes or target.settings.runtimes
+    """Yield the cells of a target; a variant that none of its runtimes reads makes no cell there."""
     for variant in variants:
-        able = reading(variant.format)
-        runtimes = [spec for spec in dict.fromkeys(wanted or able) if runtime_of(spec).name in able]
-        if not able:
-            key = _key(variant, target, variant.format, "cpu", table.threads[0])
-            yield PlannedCell(
-                id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
-            )
-        for runtime in runtimes:
+        for runtime in chosen(variant.format, table.runtimes, target.settings.runtimes):
             for provider in dict.fromkeys(table.providers or RUNTIMES[runtime_of(runtime).name].providers):
                 for threads in dict.fromkeys(table.threads):
                     key = _key(variant, target, runtime, provider, threads)
@@ -300,6 +299,13 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
                 f"there is no runtime '{plain}'.",
                 toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
+
+
+def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+    for target in targets:
+        native = target.settings.native
+        if native and not native.is_file():
+            raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")
 
 
 def recheck(plan: Plan) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, state
+from harness import collect, journal, places, plan, provision, readiness, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -24,7 +24,7 @@ from harness.session import Session
 from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Outcome, Run
+from reports.records import Judgement, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -117,7 +117,7 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            session = open_session(target, stop)
+            session = open_session(target, stop, known.plan.runtimes_on(target.name))
             try:
                 Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             finally:
@@ -138,14 +138,15 @@ def leased(
     return _patiently(lambda: acquire(target, run, wait_s, pause=pause, told=told), pause)
 
 
-def open_session(target: Target, stop: Stop | None = None) -> Session:
+def open_session(target: Target, stop: Stop | None = None, wanted: Sequence[str] = ()) -> Session:
     """Return a session with a target, trying again where that can help; raises TargetError.
 
     Args:
         target: which.
         stop: what the session's user is stopped by.
+        wanted: the runtimes that are going to be used; by default those that the target is said to have.
     """
-    return _patiently(lambda: _matching(_session(target, stop), target), stop.pause if stop else time.sleep)
+    return _patiently(lambda: _matching(_session(target, stop, wanted), target), stop.pause if stop else time.sleep)
 
 
 def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> Done:
@@ -159,15 +160,19 @@ def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> 
     raise AssertionError("the last attempt returns or raises")
 
 
-def _session(target: Target, stop: Stop | None) -> Session:
+def _session(target: Target, stop: Stop | None, wanted: Sequence[str]) -> Session:
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
-        ready = provision.ensure(target, transport)
+        found = readiness.look(target, transport)
+        ready = provision.ensure(target, transport, wanted=wanted)
     except BaseException:
         transport.close()
         raise
-    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands)
+    cache_mb = target.settings.cache_mb
+    session = Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session.found = found
+    return session
 
 
 def _matching(session: Session, target: Target) -> Session:
@@ -213,7 +218,9 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 3 where a cell is not, 4 where nothing was measured."""
+    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
     if not any(cell.outcome is Outcome.OK for cell in run.cells):
         return 4
+    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+        return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

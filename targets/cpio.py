@@ -40,7 +40,7 @@ def _new_folders(path: str, made: set[str]) -> Iterator[str]:
 
 
 def _member(path: str, content: bytes, mode: int, inode: int) -> bytes:
-    """Return one member: thirteen numbers of eight hexadecimal digits, the name, the content, each padded to 4 bytes."""
+    """Return one member: 13 numbers of 8 hexadecimal digits, the name, the content; each padded to 4 bytes."""
     name = path.encode() + b"\0"
     numbers = (inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0)
     head = b"070701" + b"".join(b"%08X" % number for number in numbers) + name

@@ -62,7 +62,9 @@ class Image(BaseModel):
         try:
             found = cls.model_validate_json((folder / INDEX).read_bytes())
         except (OSError, ValidationError) as error:
-            raise HostError(f"{folder} is no machine's image: {error}", "Remove it, then: edgerig machine build") from error
+            raise HostError(
+                f"{folder} is no machine's image: {error}", "Remove it, then: edgerig machine build"
+            ) from error
         return found.model_copy(update={"path": folder})
 
 
@@ -77,4 +79,6 @@ def newest(folder: Path, machine: str) -> Image:
     for image in found(folder):
         if image.contents.machine == machine:
             return image
-    raise TargetRefused(f"there is no machine for {machine} here that could be booted.", "Build one: edgerig machine build")
+    raise TargetRefused(
+        f"there is no machine for {machine} here that could be booted.", "Build one: edgerig machine build"
+    )

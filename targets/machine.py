@@ -4,15 +4,15 @@ It has no network but the one port through which we reach it, and its root disk 
 stays on a disk of the target's own, so that it is not pushed again; a disk whose machine did not end in order is made
 anew. The machine ends with the transport, and with this process, however that ends.
 
-With `-icount shift=0` its clock goes on by 1 ns for each instruction: times are counts of instructions, the same on every
-computer. sleep=off, which lets the clock leap to the next timer whenever the machine waits, is not used: the wait for a
-disk leapt so far that 1.2 s of importing became 6.5 s by the machine's clock, and deadlines passed with nothing done.
+With `-icount shift=0` its clock goes on by 1 ns for each instruction: times are counts of instructions, the same on
+every computer. sleep=off, which lets the clock leap to the next timer whenever the machine waits, is not used: waiting
+for the disk leapt so far that 1.2 s of importing became 6.5 s by the machine's clock, and deadlines would pass with
+nothing done; where nothing waits, as in a frame, both count the same.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -129,7 +129,9 @@ class Machine:
     def check(self) -> None:
         """Raise TargetRefused where the machine has ended."""
         if self._process.poll() is not None:
-            raise TargetRefused(f"the machine {self.name} has ended: {self._last_words()}", "Its console: " + str(self._console))
+            raise TargetRefused(
+                f"the machine {self.name} has ended: {self._last_words()}", "Its console: " + str(self._console)
+            )
 
     def console(self) -> str:
         """Return what its console showed so far."""

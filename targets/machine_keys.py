@@ -1,7 +1,7 @@
 """Keys between this controller and a machine that it boots: new ones at each boot, known to nobody else.
 
-The machine is given its own key and ours before it starts, so that nothing is taken on trust: an SSH server that answers
-on its port and is not this very machine is refused.
+The machine is given its own key and ours before it starts, so that nothing is taken on trust: an SSH server that
+answers on its port and is not this very machine is refused.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Transport `ssh`: boards on the desk and in the rack, by paramiko.
 
 Host keys are verified against known_hosts; keys, ssh-agent and ~/.ssh/config (HostName, User, Port, IdentityFile,
-UserKnownHostsFile, ProxyJump) are used as ssh uses them. There is no password anywhere. A silent link ends: paramiko alone waits for
-ever in spite of its timeouts, so the kernel is told to give a connection up whose data nobody acknowledges
-(TCP_USER_TIMEOUT), and a watchdog closes one on which an operation outlives its deadline.
+UserKnownHostsFile, ProxyJump) are used as ssh uses them. There is no password anywhere. A silent link ends: paramiko
+alone waits for ever in spite of its timeouts, so the kernel is told to give a connection up whose data nobody
+acknowledges (TCP_USER_TIMEOUT), and a watchdog closes one on which an operation outlives its deadline.
 """
 
 from __future__ import annotations

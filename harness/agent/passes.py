@@ -58,8 +58,9 @@ def latency(bench: Bench) -> None:
     bench.progress.phase("warmup", job.warmup_frames)
     warmup = np.concatenate([first, loop.run(job.warmup_frames - 1, job.warmup_s)])
     bench.progress.phase("frames", job.min_frames)
-    waits = Waits()
+    waits, begin = Waits(), time.monotonic()
     frames = loop.run(job.min_frames, job.min_s)
+    bench.findings["frames_s"] = [begin, time.monotonic()]
     bench.facts.update(waits.shares())
     bench.findings["times_ns"]["first_frame"] = int(first[0, -1])
     bench.findings["warmup"] = len(warmup)
@@ -148,9 +149,8 @@ def profile(bench: Bench) -> None:
 
 def _score(bench: Bench, session: Session, outputs: Sequence[Array]) -> float:
     """Return the score of one answer; raises FailedError where the manifest finds no positive class in it."""
-    _, spec = bench.specs()
-    check_values(spec, session.outputs[0].name, outputs[0].size)
-    return score(outputs, spec)
+    check_values(bench.answer, session.outputs[0].name, outputs[0].size)
+    return score(outputs, bench.answer)
 
 
 PASSES: dict[str, Callable[[Bench], None]] = {
