@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgerig import files
-from harness import method, places, watch
+from edgerig import files, metrics
+from harness import method, peers, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.endurance import Endurance
@@ -25,6 +25,7 @@ from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.rounds import Rounds
 from harness.runtimes import provider_of, runtime_of
+from harness.schedule import Schedule
 from harness.session import Session
 from harness.state import State
 from model_zoo import faceset
@@ -52,6 +53,7 @@ class Measuring:
         progress: who is told.
         still_ours: raises TargetError where the device's lease was lost.
         pause: sleeps; may raise to end the waiting.
+        seconds: until its time is over; None: there is no hurry.
     """
 
     state: State
@@ -61,10 +63,13 @@ class Measuring:
     progress: Progress
     still_ours: Callable[[], None]
     pause: Callable[[float], object] = time.sleep
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         self.plan: Plan = self.state.plan
         self.cells: list[PlannedCell] = self.plan.cells_on(self.target.name)
+        until = None if self.seconds is None else time.monotonic() + self.seconds
+        self.schedule = Schedule(self.state, self.target.name, until)
         self.method = self.plan.method_on(self.target.name)
         self.faces = self.plan.images_on(self.target.name)
 
@@ -74,13 +79,17 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (
-            Rounds(self, self.pause).run,
-            self._memory,
-            self._accuracy,
-            self._operators,
-            Endurance(self, self.pause).run,
-        ):
+        for wave in self.schedule.waves():
+            self.cells = wave
+            self._measure()
+        for cell in self.schedule.left:
+            self.add("skipped", cell=cell.id, reason="there was no time for it before the run had to be finished.")
+
+    def _measure(self) -> None:
+        """Measure what is missing of `cells`; a race needs to know first who is accurate."""
+        rounds, long = Rounds(self, self.pause).run, Endurance(self, self.pause).run
+        first = (self._accuracy, rounds, self._memory) if self.plan.race else (rounds, self._memory, self._accuracy)
+        for step in (*first, self._operators, long):
             step()
 
     def told(self, text: str) -> None:
@@ -100,7 +109,8 @@ class Measuring:
             was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
             self.add("warning", text=text)
-        self.add("target", target=self.target.name, identity=vars(identity))
+        found = dict(self.session.found.settings)
+        self.add("target", target=self.target.name, identity=vars(identity), found=found)
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -129,10 +139,12 @@ class Measuring:
             self.add("check", cell=cell.id, **fields)
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
-        cores = self.session.identity.cores
+        affinity = self.session.found.affinity
+        cores = len(affinity) if affinity else self.session.identity.cores
         reason = self.session.refused.get(cell.key.runtime, "")
         if cell.key.threads > cores:
-            reason = f"{cell.key.threads} threads on a device with {cores} cores."
+            which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
+            reason = f"{cell.key.threads} threads on {which}."
         return {"outcome": Outcome.UNSUPPORTED, "reason": reason} if reason else None
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
@@ -214,13 +226,43 @@ class Measuring:
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
+    def _peers(self) -> None:
+        """Have the user's own tool measure the models that it reads, once for each number of threads."""
+        native, found = self.target.settings.native, self.session.found
+        for cell in self.cells if native else ():
+            name, threads = cell.key.variant, cell.key.threads
+            variant = self.plan.variant(name)
+            if (
+                native is None
+                or variant.info.format != "tflite"
+                or (name, threads) in self.state.peers[self.target.name]
+            ):
+                continue
+            self.told(f"{peers.TOOL} with {name}")
+            words, frames = peers.options(self.method, threads), self.method.warmup_frames + self.method.round_frames
+            seconds = self.deadline(cell, frames) + self.method.warmup_s + self.method.round_s
+            peer = peers.measure(self.session, native, variant.files[0].path, words, found.affinity, seconds)
+            fields = {"target": self.target.name, "variant": name, "threads": threads}
+            self.add("peer", **fields, peer=peer.model_dump(mode="json"))
+
+    def auc(self, cell: PlannedCell) -> float | None:
+        """Return the AUC of a cell's scores, None where it has none yet."""
+        known = self.state.accuracy.get(cell.scores_id)
+        if known is None or known.scores is None:
+            return None
+        with (self.journal.folder / "scores" / known.scores).open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return metrics.roc_auc([row["label"] == "fake" for row in rows], [float(row["score"]) for row in rows])
+
     # -- jobs
 
     def job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         """Return the job of a pass of a cell; `settings` are further fields of Job."""
         variant = self.plan.variant(cell.key.variant)
         command = self.session.command(cell.key.runtime)
-        return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
+        affinity = self.session.found.affinity
+        where = {"command": command, "affinity": list(affinity) if affinity else None}
+        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **where, **settings)
 
     def deadline(self, cell: PlannedCell, frames: int) -> float:
         """Return the most seconds that so many frames of a cell may take, its start included."""

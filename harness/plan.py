@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
@@ -90,10 +90,14 @@ class Plan(Planned):
     sustain_s: float = 0.0
     fps: float = 0.0
     streams: int = 1
+    race: bool = False
+    finish_by: str = ""  # UTC, ISO 8601
+    order: tuple[str, ...] = ()  # cells, the one that waits for the longest time first; for finish_by
     faces: PlannedFaces
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
+    budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant:
@@ -130,13 +134,14 @@ class Plan(Planned):
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
         passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * ((3.0 if self.operators else 2.0) + self._long_seconds(target)) + passes
+        other = len(cells) * ((3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         plan = self.method_on(target)
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
 
-    def _long_seconds(self, target: str) -> float:
+    def long_seconds(self, target: str) -> float:
+        """Return the seconds of a cell's long passes."""
         realtime = method.REALTIME_S if self.fps else 0.0
         return 0.0 if self._emulated(target) else self.sustain_s + realtime
 
@@ -172,6 +177,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
+    _refuse_missing_tools(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells(variants, target, table)]
@@ -186,15 +192,17 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s),
+        method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,
         streams=table.streams,
+        race=table.race,
         faces=faces,
         variants=tuple(planned_variant(variant) for variant in variants),
         targets=tuple(targets),
         cells=tuple(cells),
+        budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
 
@@ -296,6 +304,13 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
                 f"there is no runtime '{plain}'.",
                 toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
+
+
+def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+    for target in targets:
+        native = target.settings.native
+        if native and not native.is_file():
+            raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")
 
 
 def recheck(plan: Plan) -> None:

@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, RealTime, Round, Sustained
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,19 @@ class State:
 
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
     sustained: dict[str, Sustained] = field(default_factory=dict)
     realtime: dict[str, RealTime] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
+    dropped: dict[str, str] = field(default_factory=dict)  # cell -> why it dropped out of the race
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -74,6 +77,7 @@ class State:
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
+    state.found[event["target"]] = event.get("found", {})
     state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
     for cell in state.plan.cells_on(event["target"]):
         state.skipped.pop(cell.id, None)
@@ -100,6 +104,10 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _peer(state: State, event: Event) -> None:
+    state.peers[event["target"]][event["variant"], event["threads"]] = Peer.model_validate(event["peer"])
+
+
 def _sustained(state: State, event: Event) -> None:
     state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
 
@@ -120,6 +128,10 @@ def _skipped(state: State, event: Event) -> None:
     state.skipped[event["cell"]] = event["reason"]
 
 
+def _dropped(state: State, event: Event) -> None:
+    state.dropped[event["cell"]] = event["reason"]
+
+
 def _warning(state: State, event: Event) -> None:
     if event["text"] not in state.warnings:  # a resumed run meets the same again
         state.warnings.append(event["text"])
@@ -136,11 +148,13 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "peer": _peer,
     "sustained": _sustained,
     "realtime": _realtime,
     "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,
+    "dropped": _dropped,
     "warning": _warning,
     "finished": _finished,
 }

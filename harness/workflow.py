@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, state
+from harness import collect, journal, places, plan, provision, readiness, schedule, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -24,7 +24,7 @@ from harness.session import Session
 from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Outcome, Run
+from reports.records import Judgement, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -70,6 +70,7 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
         known = state.read(folder)
         if known.finished is None:
             plan.recheck(known.plan)
+            known.plan = known.plan.model_copy(update={"finish_by": ""})  # whoever resumes a run wants all of it
             _measure(known, book, progress, wait_s)
     return render(folder), folder
 
@@ -77,14 +78,18 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
 def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> None:
     stop = Stop()
 
+    queues = by_device(known.plan.targets)
+
     def work(target: Target) -> None:
-        _measure_target(known, target, book, progress, stop, wait_s)
+        queue = next([entry.name for entry in queue] for queue in queues if target in queue)
+        seconds = schedule.share(known.plan, queue, target.name, datetime.now(UTC))
+        _measure_target(known, target, book, progress, stop, wait_s, seconds)
 
     try:
         with progress:
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
-            side_by_side(by_device(known.plan.targets), work, stop)
+            side_by_side(queues, work, stop)
         if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
@@ -105,7 +110,15 @@ def by_device(targets: Sequence[Target]) -> list[list[Target]]:
     return list(queues.values())
 
 
-def _measure_target(known: State, target: Target, book: Journal, progress: Progress, stop: Stop, wait_s: float) -> None:
+def _measure_target(
+    known: State,
+    target: Target,
+    book: Journal,
+    progress: Progress,
+    stop: Stop,
+    wait_s: float,
+    seconds: float | None,
+) -> None:
     """Measure one target; a device that is lost, or that somebody else has, is a result, and the others go on."""
 
     def told(text: str) -> None:
@@ -119,7 +132,7 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
             session = open_session(target, stop, known.plan.runtimes_on(target.name))
             try:
-                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
+                Measuring(known, target, session, book, progress, lease.check, stop.pause, seconds).run()
             finally:
                 session.close()
     except TargetError as error:
@@ -164,12 +177,15 @@ def _session(target: Target, stop: Stop | None, wanted: Sequence[str]) -> Sessio
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
+        found = readiness.look(target, transport)
         ready = provision.ensure(target, transport, wanted=wanted)
     except BaseException:
         transport.close()
         raise
     cache_mb = target.settings.cache_mb
-    return Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session = Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session.found = found
+    return session
 
 
 def _matching(session: Session, target: Target) -> Session:
@@ -215,7 +231,9 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 3 where a cell is not, 4 where nothing was measured."""
+    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
     if not any(cell.outcome is Outcome.OK for cell in run.cells):
         return 4
+    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+        return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

@@ -26,12 +26,15 @@ class Vitals:
     Args:
         wanted: the readings.
         every_s: seconds between two samples taken during the job.
+
+    Attributes:
+        start: when the job began, on the monotonic clock.
     """
 
     def __init__(self, wanted: Sequence[Vital], every_s: float = 1.0) -> None:
         self._wanted = wanted
         self._every_s = every_s
-        self._start = time.monotonic()
+        self.start = time.monotonic()
         self._samples: list[VitalSample] = []
         self._bytes = 0
         self._over = threading.Event()
@@ -45,10 +48,11 @@ class Vitals:
         """Take one sample now."""
         if not self._wanted:
             return
-        seconds = time.monotonic() - self._start
+        seconds = time.monotonic() - self.start
         texts: dict[str, str] = {}
         for vital in self._wanted:
-            texts.update(read(vital))
+            if vital.during or when != "during":
+                texts.update(read(vital))
         self._samples.append(VitalSample(when, seconds, texts))
         self._bytes += sum(len(name) + len(text) for name, text in texts.items())
         if self._bytes > MAX_BYTES:
