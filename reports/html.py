@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures
+from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, instructions
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -83,6 +83,8 @@ def _environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC"),
+        "millions": instructions.millions,
+        "spread": instructions.spread,
         "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }

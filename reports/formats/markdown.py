@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, energy, figures
+from reports import agreement, budgets, energy, figures, instructions
 from reports.headline import headline
 from reports.records import Cell, Judgement, Run
 
@@ -40,7 +40,7 @@ def _lines(run: Run) -> Iterator[str]:
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*energy.sentences(run), *agreement.sentences(run), *run.warnings):
+    for line in (*instructions.sentences(run), *energy.sentences(run), *agreement.sentences(run), *run.warnings):
         yield f"- {_plain(line)}"
 
 
