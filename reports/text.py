@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, endurance, figures, tables
+from reports import agreement, endurance, figures, peers, tables
 from reports.headline import headline
 from reports.records import Cell, Outcome, Run, Target
 
@@ -24,7 +24,8 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
-    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run), *peers.sentences(run))]
+    parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, figures
+from reports import agreement, figures, peers
 from reports.headline import headline
 from reports.records import Cell, Run
 
@@ -39,7 +39,7 @@ def _lines(run: Run) -> Iterator[str]:
         yield "| " + " | ".join(_row(run, cell)) + " |"
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*agreement.sentences(run), *run.warnings):
+    for line in (*agreement.sentences(run), *peers.sentences(run), *figures.notes(run), *run.warnings):
         yield f"- {_plain(line)}"
 
 
