@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
@@ -94,6 +94,7 @@ class Plan(Planned):
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
+    budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant:
@@ -187,7 +188,7 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s),
+        method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,
@@ -196,6 +197,7 @@ def make(
         variants=tuple(planned_variant(variant) for variant in variants),
         targets=tuple(targets),
         cells=tuple(cells),
+        budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
 

@@ -24,7 +24,7 @@ from harness.session import Session
 from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Outcome, Run
+from reports.records import Judgement, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -218,7 +218,9 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 3 where a cell is not, 4 where nothing was measured."""
+    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
     if not any(cell.outcome is Outcome.OK for cell in run.cells):
         return 4
+    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+        return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, endurance, figures, peers, tables
+from reports import agreement, budgets, endurance, energy, figures, peers, tables
 from reports.headline import headline
-from reports.records import Cell, Outcome, Run, Target
+from reports.records import Cell, Judgement, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,9 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
-    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run), *peers.sentences(run))]
-    parts += [Text(line) for line in figures.notes(run)]
+    parts += [budget_table(run)] if run.budgets else []
+    parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
 
@@ -65,6 +66,26 @@ def table(run: Run, target: Target) -> Table:
         word = figures.standing(cell)
         standing = Text(word, style=_COLOURS.get(word, "yellow"))
         shown.add_row(Text(name), *(Text(value) for value in numbers), standing)
+    return shown
+
+
+def budget_table(run: Run) -> Table:
+    """Return the budgets that are not met, a row each, with what would decide those that are undecided."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    keys = {cell.id: cell.key for cell in run.cells}
+    title = Text(f"Budgets: {budgets.counts(run)}")
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left", show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            said = f"{check.budget} of {keys[check.cell]}: {budgets.held(check)}"
+            step = f" -> {check.next_step}" if check.next_step else ""
+            word = str(check.verdict).replace("-", " ")
+            shown.add_row(Text(word, style="red" if word == "broken" else "yellow"), Text(said + step))
     return shown
 
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, figures, peers
+from reports import agreement, budgets, energy, figures, peers
 from reports.headline import headline
-from reports.records import Cell, Run
+from reports.records import Cell, Judgement, Run
 
 _COLUMNS = (
     "variant",
@@ -37,10 +37,25 @@ def _lines(run: Run) -> Iterator[str]:
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*agreement.sentences(run), *peers.sentences(run), *figures.notes(run), *run.warnings):
+    for line in (*energy.sentences(run), *agreement.sentences(run), *peers.sentences(run), *figures.notes(run)):
         yield f"- {_plain(line)}"
+    for line in run.warnings:
+        yield f"- {_plain(line)}"
+
+
+def _budgets(run: Run) -> Iterator[str]:
+    """Yield the budgets that are not met, a line each."""
+    if run.budgets:
+        yield ""
+        yield f"**Budgets: {_plain(budgets.counts(run))}**"
+        yield ""
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            step = f" → {check.next_step}" if check.next_step else ""
+            yield f"- {_plain(budgets.sentence(run, check) + step)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
