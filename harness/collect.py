@@ -51,6 +51,7 @@ def collect(state: State, folder: Path) -> Run:
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
         warnings=tuple(state.warnings),
+        night=state.night,
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     return run.model_copy(update={"headline": headline.headline(run), "warnings": warnings})

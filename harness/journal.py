@@ -11,6 +11,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "operators", "cell": ..., "operators": [...]}
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
+    {"event": "night", "night": {...}}                   what a night's run means; the last one counts
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from harness import journal
 from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, Round
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class State:
     lost: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
+    night: Night | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, event: Event) -> None:
@@ -97,6 +98,10 @@ def _finished(state: State, event: Event) -> None:
     state.finished = event["at"]
 
 
+def _night(state: State, event: Event) -> None:
+    state.night = Night.model_validate(event["night"])
+
+
 _HANDLERS: dict[str, Any] = {
     "target": _target,
     "check": _check,
@@ -107,6 +112,7 @@ _HANDLERS: dict[str, Any] = {
     "lost": _lost,
     "warning": _warning,
     "finished": _finished,
+    "night": _night,
 }
 
 

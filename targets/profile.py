@@ -59,6 +59,7 @@ class Profile(Table):
         emulated: its times say nothing of a real device.
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
+        hub: what it hangs on with others (a USB hub, a switch, a power strip): those lost together are one incident.
         faults: what the fake transport breaks.
         vitals: what to watch.
     """
@@ -78,6 +79,7 @@ class Profile(Table):
     emulated: bool = False
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
+    hub: str = ""
     faults: tuple[Fault, ...] = ()
     vitals: dict[str, Vital] = Field(default_factory=dict)
 

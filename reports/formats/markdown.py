@@ -9,7 +9,8 @@ from pathlib import Path
 
 from reports import figures
 from reports.headline import headline
-from reports.records import Cell, Run
+from reports.nights import sentence
+from reports.records import Cell, Night, Run
 
 _COLUMNS = (
     "variant",
@@ -33,6 +34,8 @@ def files(run: Run, _folder: Path | None) -> dict[str, str]:
 def _lines(run: Run) -> Iterator[str]:
     yield f"**{_plain(run.headline or headline(run))}**"
     yield ""
+    if run.night:
+        yield from _night(run.night)
     yield "| " + " | ".join(_COLUMNS) + " |"
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
@@ -41,6 +44,14 @@ def _lines(run: Run) -> Iterator[str]:
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
     for warning in run.warnings:
         yield f"- {_plain(warning)}"
+
+
+def _night(night: Night) -> Iterator[str]:
+    yield f"**{_plain(sentence(night))}**"
+    yield ""
+    for finding in night.findings:
+        yield f"- {finding.level}: {_plain(finding.text)}"
+    yield ""
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
