@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,22 @@ from harness.agent.protocol import Identity
 from harness.plan import PlannedCell
 from harness.state import State
 from reports import collate, headline, records
+from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
-from reports.records import Accuracy, Cell, Fingerprint, Metric, Outcome, Round, Run
+from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
 from targets.profile import Target
 
 WORSE_THAN_CHANCE = 0.5
 
-Scored = tuple[Accuracy, tuple[Metric, ...]]
+Rows = list[dict[str, str]]  # of a file of scores
+
+
+class Pass(NamedTuple):
+    """An accuracy pass, its figures, and what they were computed from."""
+
+    accuracy: Accuracy
+    metrics: tuple[Metric, ...] = ()
+    rows: Rows = []  # noqa: RUF012 - nobody writes to it
 
 
 def collect(state: State, folder: Path) -> Run:
@@ -32,8 +41,8 @@ def collect(state: State, folder: Path) -> Run:
     Raises:
         RunError: a file that the journal names is missing or damaged.
     """
-    scored = {key: _scored(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
-    cells = tuple(_cell(state, cell, scored.get(cell.scores_id), folder) for cell in state.plan.cells)
+    passes = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
     run = Run(
         id=state.plan.id,
         name=state.plan.name,
@@ -50,6 +59,7 @@ def collect(state: State, folder: Path) -> Run:
         variants=tuple(variant.info for variant in state.plan.variants),
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
+        agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
         night=state.night,
     )
@@ -81,9 +91,9 @@ def _seconds(state: State) -> float:
     return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
 
 
-def _scored(state: State, accuracy: Accuracy, folder: Path) -> Scored:
+def _pass(state: State, accuracy: Accuracy, folder: Path) -> Pass:
     if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
-        return accuracy, ()
+        return Pass(accuracy)
     rows = _score_rows(folder / "scores" / accuracy.scores)
     scores = Scores(
         labels=[int(row["label"] == "fake") for row in rows],
@@ -94,10 +104,35 @@ def _scored(state: State, accuracy: Accuracy, folder: Path) -> Scored:
         file=accuracy.scores,
         pixels_sha256=accuracy.pixels_sha256,
     )
-    return collate.accuracy(scores, state.plan.seed)
+    return Pass(*collate.accuracy(scores, state.plan.seed), rows)
 
 
-def _score_rows(path: Path) -> list[dict[str, str]]:
+def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) -> tuple[Agreement, ...]:
+    """Return how the passes agree, each taken once, with the fingerprint of the first cell that shares it."""
+    first: dict[str, Cell] = {}
+    for planned, cell in zip(state.plan.cells, cells, strict=True):
+        if planned.scores_id in passes:
+            first.setdefault(planned.scores_id, cell)
+    parents = {variant.info.name: variant.info.parent for variant in state.plan.variants}
+    return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents)
+
+
+def _scored(state: State, cell: Cell, done: Pass) -> Scored:
+    key, identity = cell.key, state.identities.get(cell.key.target)
+    usable = done.accuracy.outcome is Outcome.OK
+    return Scored(
+        place=Place(variant=key.variant, target=key.target, runtime=key.runtime, provider=key.provider),
+        scores={row["path"]: float(row["score"]) for row in done.rows if usable},
+        labels={row["path"]: row["label"] for row in done.rows},
+        threshold=done.accuracy.threshold,
+        fingerprint=cell.fingerprint,
+        machine=identity.machine if identity else "",
+        emulated=next(one for one in state.plan.targets if one.name == key.target).settings.emulated,
+        reason="" if usable else done.accuracy.reason or str(done.accuracy.outcome),
+    )
+
+
+def _score_rows(path: Path) -> Rows:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
@@ -105,9 +140,9 @@ def _score_rows(path: Path) -> list[dict[str, str]]:
         raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
 
 
-def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) -> Cell:
-    accuracy, metrics = scored or (None, ())
-    rounds = state.rounds.get(cell.id, [])
+def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
+    accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
+    rounds = state.judged(cell)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -116,6 +151,8 @@ def _cell(state: State, cell: PlannedCell, scored: Scored | None, folder: Path) 
         accuracy_metrics=metrics,
         fingerprint=_fingerprint(state, cell, accuracy),
         operators=state.operators.get(cell.id, ()),
+        sustained=state.sustained.get(cell.id),
+        realtime=state.realtime.get(cell.id),
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
@@ -133,6 +170,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         return check.outcome, check.reason, ""
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
+    if cell.id in state.skipped:
+        return Outcome.SKIPPED, state.skipped[cell.id], f"edgerig resume {state.plan.id}"
     if cell.key.target in state.lost:
         return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
     return (
@@ -195,7 +234,10 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
-        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found"},
+        settings={
+            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **state.settings.get(target.name, {}),
+        },
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,

@@ -37,6 +37,9 @@ class RunTable(Table):
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
     budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
+    fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
+    streams: Positive = Field(1, description="cameras")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
     tag: str = ""
     missing_ok: Annotated[int, Field(ge=0)] | tuple[str, ...] = Field(

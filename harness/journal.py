@@ -9,6 +9,9 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "memory", "cell": ..., "memory": {...}}
     {"event": "accuracy", "scores_id": ..., "accuracy": {...}}
     {"event": "operators", "cell": ..., "operators": [...]}
+    {"event": "sustained", "cell": ..., "sustained": {...}}
+    {"event": "realtime", "cell": ..., "realtime": {...}}
+    {"event": "skipped", "cell": ..., "reason": ...}     left out this time; a resume tries again
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
     {"event": "night", "night": {...}}                   what a night's run means; the last one counts

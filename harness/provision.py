@@ -2,6 +2,9 @@
 
     system    the device's Python as it is found
     venv      an environment of ours on top of it, made from wheels for its Python, its glibc and its architecture
+    bundle    a Python of ours with all that it needs, for devices that have none: see `bundle`
+
+A runtime that is asked for in a version has a venv of its own, whichever of the two the device has otherwise.
 
 What pip finds is kept here for each kind of device, so that the next device of the kind, and the next night, get the
 same; an archive goes by its content and is not sent again; an environment that was made from it is used again.
@@ -10,53 +13,29 @@ same; an archive goes by its content and is not sent again; an environment that 
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgerig import digest, files, process
+from edgerig import digest, files
 from edgerig.deadline import Deadline
-from edgerig.errors import HostError, ProcessFailed, ProtocolError, TargetFull, TargetRefused
-from harness import places
-from harness.runtimes import RUNTIMES
-from targets import connect, environment, shell
+from edgerig.errors import HostError, ProtocolError, TargetFull, TargetRefused
+from harness import archive as archives
+from harness import bundle
+from harness.runtimes import RUNTIMES, runtime_of
+from harness.wheels import ALWAYS, Facts, NoWheel, name_of, wheelhouse, wheels_of
+from targets import connect, emulator, environment, shell, unpacking
 from targets.profile import Target
 from targets.transport import Transport
+from targets.unpacking import Unpacked
 
-ALWAYS = ("numpy", "opencv-python-headless<5")
-OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor of 2.x in the first manylinux of an architecture; 17 for all others
-LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}  # PEP 600: other names of the same
+DEFAULT = ("onnxruntime",)  # what an environment is made for where nobody says
+OPTIONAL = "opencv-python-headless"  # a device that has none is fed pixels that were decoded here
 PROBE_S = 60.0
 INSTALL_S = 900.0  # unpacking and compiling 200 MB on a slow card
-DOWNLOAD_S = 1800.0
-EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class Facts(BaseModel):
-    """What wheels have to fit, as the device's Python says it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    python: tuple[int, int]
-    implementation: str
-    machine: str
-    libc: tuple[str, str]
-    venv: bool
-    executable: str
-
-    @property
-    def version(self) -> str:
-        """Python's version, e.g. "3.11"."""
-        return f"{self.python[0]}.{self.python[1]}"
-
-    def __str__(self) -> str:
-        return f"Python {self.version} on {self.machine} with {' '.join(self.libc) or 'an unknown libc'}"
 
 
 class Told(BaseModel):
@@ -77,11 +56,12 @@ class Provisioned:
 
     Attributes:
         command: what starts Python there, of the agent and of every measuring process; "{root}" is the device's folder.
-        environment: "system" or "venv".
+        environment: "system", "venv" or "bundle".
         reused: nothing had to be made.
         sent_bytes: over the link.
         packages: wheels of the environment, by file name.
-        commands: the same by runtime, for those that have an environment of their own.
+        own: by runtime as a run names it, for those that have an environment of their own.
+        refused: why a runtime cannot be had, by the same.
     """
 
     command: tuple[str, ...]
@@ -89,39 +69,108 @@ class Provisioned:
     reused: bool = True
     sent_bytes: int = 0
     packages: tuple[str, ...] = ()
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own: Mapping[str, Provisioned] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """What starts Python for the runtimes that have an environment of their own."""
+        return {spec: environment.command for spec, environment in self.own.items()}
 
     @property
     def python(self) -> str:
-        """The Python itself."""
-        return self.command[-1]
+        """The Python itself, without its options."""
+        return next(word for word in reversed(self.command) if not word.startswith("-"))
 
 
-def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisioned:
+def ensure(target: Target, transport: Transport, fresh: bool = False, wanted: Sequence[str] = ()) -> Provisioned:
     """Make a device ready to run the agent, and say how; nothing is done twice.
 
     Args:
         target: which.
         transport: the way there.
         fresh: look for newer packages instead of using what was found before.
+        wanted: the runtimes, as a run names them; by default those that the target is said to have.
 
     Raises:
         TargetError: it cannot be made ready.
         HostError: this machine cannot find the wheels.
     """
+    if target.settings.environment == "bundle":
+        return _bundled(target, transport)
     python = connect.python_of(target)
+    versions = [spec for spec in wanted or target.settings.runtimes if runtime_of(spec).version]
     if target.settings.environment == "system":
-        return Provisioned((*target.settings.launcher, python), "system")
+        ready = Provisioned((*target.settings.launcher, python), "system")
+        return _with_versions(ready, target, transport, versions, fresh) if versions else ready
     facts = probe(target, transport, python)
-    archive = wheelhouse(facts, requirements(target), fresh)
-    return _installed(target, transport, python, archive)
+    archive, refused = _common(facts, _unversioned(target, wanted), fresh)
+    ready = replace(_installed(target, transport, python, archive), refused=refused)
+    return _with_versions(ready, target, transport, versions, fresh)
 
 
-def requirements(target: Target) -> list[str]:
-    """Return what a target's environment needs: what is always needed, and its runtimes' packages."""
-    runtimes = target.settings.runtimes or RUNTIMES
-    needed = (package for name in runtimes if name in RUNTIMES for package in RUNTIMES[name].packages)
+def _unversioned(target: Target, wanted: Sequence[str]) -> list[str]:
+    """Return the runtimes that share an environment: what the target has by itself, and what else is wanted now."""
+    specs = [*(target.settings.runtimes or DEFAULT), *wanted]
+    return [name for name in dict.fromkeys(specs) if name in RUNTIMES]
+
+
+def requirements(names: Sequence[str], machine: str) -> list[str]:
+    """Return what an environment of runtimes needs: what is always needed, and their packages."""
+    needed = [package for name in names for package in RUNTIMES[name].packages_on(machine)]
     return [*ALWAYS, *dict.fromkeys(needed)]
+
+
+def _common(facts: Facts, names: list[str], fresh: bool) -> tuple[Path, dict[str, str]]:
+    """Return an archive with the runtimes that can be had, and why the others cannot; raises as `wheelhouse` does."""
+    refused: dict[str, str] = {}
+    while True:
+        able = [name for name in names if name not in refused]
+        try:
+            return _archive(facts, requirements(able, facts.machine), fresh), refused
+        except NoWheel as error:
+            at_fault = [name for name in able if error.package in map(name_of, _packages(name, facts))]
+            if not at_fault:
+                raise
+            refused |= dict.fromkeys(at_fault, f"{error.message} {error.hint}")
+
+
+def _archive(facts: Facts, needed: list[str], fresh: bool) -> Path:
+    """Return an archive of wheels, without OpenCV where it has none that fits."""
+    try:
+        return wheelhouse(facts, needed, fresh)
+    except NoWheel as error:
+        rest = [package for package in needed if name_of(package) != OPTIONAL]
+        if error.package != OPTIONAL or rest == needed:
+            raise
+        return wheelhouse(facts, rest, fresh)
+
+
+def _packages(name: str, facts: Facts) -> list[str]:
+    return RUNTIMES[name].packages_on(facts.machine)
+
+
+def _with_versions(
+    ready: Provisioned, target: Target, transport: Transport, specs: Sequence[str], fresh: bool
+) -> Provisioned:
+    """Make an environment for each version of a runtime; one that cannot be had is said, and the others go on."""
+    own, refused = dict(ready.own), dict(ready.refused)
+    for spec in dict.fromkeys(specs):
+        try:
+            own[spec] = _version(target, transport, spec, fresh)
+        except TargetRefused as error:
+            refused[spec] = f"{error.message} {error.hint}".strip()
+    return replace(ready, own=own, refused=refused)
+
+
+def _version(target: Target, transport: Transport, spec: str, fresh: bool) -> Provisioned:
+    python = connect.python_of(target)
+    facts = probe(target, transport, python)
+    runtime = runtime_of(spec)
+    packages = RUNTIMES[runtime.name].packages_on(facts.machine, runtime.version)
+    if not packages:
+        raise TargetRefused(f"the runtime {runtime.name} is no package, and has no versions.")
+    return _installed(target, transport, python, _archive(facts, [*ALWAYS, *packages], fresh))
 
 
 def probe(target: Target, transport: Transport, python: str) -> Facts:
@@ -146,74 +195,6 @@ def probe(target: Target, transport: Transport, python: str) -> Facts:
             f"{target.name} has {facts}: wheels are found for glibc alone.", 'Write environment = "system".'
         )
     return facts
-
-
-def platforms(facts: Facts) -> list[str]:
-    """Return all platform tags that fit, the newest first: pip takes the named ones and none below them."""
-    newest = int(facts.libc[1].split(".")[1])
-    oldest = OLDEST_GLIBC.get(facts.machine, 17)
-    tags = [f"manylinux_2_{minor}_{facts.machine}" for minor in range(newest, oldest - 1, -1)]
-    old_names = [f"{name}_{facts.machine}" for name, minor in LEGACY.items() if oldest <= minor <= newest]
-    return [*tags, *old_names, f"linux_{facts.machine}"]
-
-
-def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
-    """Return an archive of wheels that fit a device, found before or by pip now.
-
-    Raises:
-        TargetRefused: something has no wheel for that Python.
-        HostError: pip cannot be used here.
-    """
-    kind = digest.of_json([facts.python, facts.implementation, facts.machine, facts.libc, needed])[:16]
-    path = files.make_folder(places.wheels()) / f"{facts.machine}-py{facts.version}-{kind}.zip"
-    if fresh or not path.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            _download(facts, needed, Path(folder))
-            part = path.with_name(f"{path.name}.{digest.of_bytes(folder.encode())[:8]}")
-            with files.writing(path):
-                _pack(Path(folder), part)
-                part.replace(path)
-    return path
-
-
-def _download(facts: Facts, needed: list[str], folder: Path) -> None:
-    abi = f"cp{facts.python[0]}{facts.python[1]}"
-    options = ["--only-binary=:all:", "--python-version", facts.version, "--implementation", "cp"]
-    tags = [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
-    tags += [word for tag in platforms(facts) for word in ("--platform", tag)]
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options, *tags]
-    try:
-        process.run([*argv, "--dest", str(folder), *needed], deadline=Deadline(DOWNLOAD_S))
-    except ProcessFailed as error:
-        raise _explained(error, facts) from error
-
-
-def _explained(error: ProcessFailed, facts: Facts) -> Exception:
-    """Return what pip's complaint means."""
-    nothing = re.search(r"No matching distribution found for ([^\s;]+)", error.stderr)
-    if nothing and not re.search(r"connection|resolution|timed out", error.stderr, re.IGNORECASE):
-        return TargetRefused(
-            f"there is no wheel of {nothing[1]} for {facts}.",
-            'Name the runtimes that the device can have, runtimes = […]; or a newer Python there, python = "…".',
-        )
-    if "No module named pip" in error.stderr:
-        return HostError(f"{sys.executable} has no pip to find wheels with.", "Install pip beside edgerig.")
-    last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return HostError(f"pip could not find wheels for {facts}: {last[:300]}", "Is there a way to the package index?")
-
-
-def _pack(folder: Path, path: Path) -> None:
-    """Write one archive of all wheels: the same bytes from the same wheels."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for wheel in sorted(folder.glob("*.whl")):
-            with wheel.open("rb") as source, archive.open(zipfile.ZipInfo(wheel.name, EPOCH), "w") as member:
-                shutil.copyfileobj(source, member, 1 << 20)
-
-
-def wheels_of(archive: Path) -> Iterator[str]:
-    """Yield the file names of the wheels in an archive."""
-    with zipfile.ZipFile(archive) as content:
-        yield from content.namelist()
 
 
 def _installed(target: Target, transport: Transport, python: str, archive: Path) -> Provisioned:
@@ -243,3 +224,74 @@ def _install(target: Target, transport: Transport, python: str, sha256: str) -> 
     except ValidationError as error:
         said = done.err[-300:] or done.out[:80]
         raise TargetRefused(f"the environment on {target.name} could not be made: {said}") from error
+
+
+def _bundled(target: Target, transport: Transport) -> Provisioned:
+    """Put a bundle there, and what the device's emulator needs where it has one."""
+    wanted = bundle.newest(target.settings.architecture or bundle.machines()[0], target.settings.runtimes)
+    launcher, before = _emulator(target, transport) if target.settings.emulator else ((), 0)
+    folder, sent = placed(target, transport, wanted.path, wanted.name, wanted.archive_sha256)
+    packages = tuple(f"{package.name} {package.version}" for package in wanted.contents.packages)
+    command = (*target.settings.launcher, *launcher, *bundle.words(wanted, folder))
+    return Provisioned(command, "bundle", sent == 0, before + sent, packages)
+
+
+def _emulator(target: Target, transport: Transport) -> tuple[tuple[str, ...], int]:
+    """Return the words of qemu-user, the files that its device sees being there, and the bytes sent for those."""
+    cpu = target.settings.cpu
+    with tempfile.TemporaryDirectory() as place:
+        root, packed = Path(place, "root"), Path(place, "root.tar.gz")
+        for name, text in emulator.files(cpu):
+            files.make_folder((root / name).parent)
+            files.write(root / name, text.encode())
+        name = f"{cpu}-{archives.pack(root, packed)[:16]}"
+        folder, sent = placed(target, transport, packed, name, digest.of_file(packed))
+    return emulator.words(cpu, folder), sent
+
+
+def placed(target: Target, transport: Transport, archive: Path, name: str, sha256: str) -> tuple[str, int]:
+    """Have an archive of ours unpacked on a device, sent first where it is not there.
+
+    Args:
+        target: which.
+        transport: the way there.
+        archive: a .tar.gz of plain files and folders.
+        name: of the folder that it becomes, which changes with its content.
+        sha256: of the archive.
+
+    Returns:
+        The folder on the device, and the bytes that were sent.
+
+    Raises:
+        HostError: the archive is damaged.
+        TargetFull: there is no room for it.
+        TargetRefused: the device cannot unpack it.
+    """
+    sent, size = 0, archive.stat().st_size
+    said, complaint = _unpack(transport, name, sha256)
+    if said.word == "missing":
+        _verify(archive, sha256)
+        deadline = Deadline(PROBE_S + size / 100_000)  # 100 kB/s is a bad link
+        transport.put(archive, f"{unpacking.FOLDER}/{name}.tar.gz", deadline)
+        sent = size
+        said, complaint = _unpack(transport, name, sha256)
+    if said.done:
+        return f"{{root}}/{unpacking.FOLDER}/{name}", sent
+    if re.search("no space|disk quota|wrote only", complaint, re.IGNORECASE):  # the last is GNU tar's way
+        raise TargetFull(
+            f"no space is left on {target.name} to unpack {size / 1e6:.0f} MB.",
+            f"Free some space there; `edgerig clean {target.name}` removes what edgerig keeps.",
+        )
+    why = "it did not arrive as it was sent" if said.word == "missing" else complaint or "it said nothing"
+    raise TargetRefused(f"{name} could not be unpacked on {target.name}: {why}.")
+
+
+def _verify(archive: Path, sha256: str) -> None:
+    archives.check(archive)
+    if digest.of_file(archive) != sha256:
+        raise HostError(f"{archive} has changed since it was built.", "Remove it and build it again.")
+
+
+def _unpack(transport: Transport, name: str, sha256: str) -> tuple[Unpacked, str]:
+    done = shell.run(transport, unpacking.argv(name, sha256), Deadline(INSTALL_S))
+    return unpacking.parsed(done.out), done.err[-300:]

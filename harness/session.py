@@ -16,7 +16,7 @@ from edgerig.deadline import Deadline
 from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, TargetRefused
 from harness import pack
 from harness.agent import protocol
-from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress
+from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress, Vital, VitalSample
 from targets.transport import Channel, Transport
 
 Body = TypeVar("Body")
@@ -118,6 +118,7 @@ class Session:
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
         commands: the same by runtime, for those that have an environment of their own.
+        refused: why a runtime cannot be had there, by the same.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
@@ -130,10 +131,12 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
         self._command = tuple(command)
         self._commands = commands or {}
+        self.refused = dict(refused or {})
         self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0
@@ -281,6 +284,13 @@ class Session:
     def forget(self, job: Job) -> None:
         """Tell the agent that a result is safe here."""
         self._persist(lambda: self._conversation.ask("forget", {"token": job.token}, Deadline(ANSWER_S)))
+
+    def look(self, vitals: Sequence[Vital]) -> VitalSample | None:
+        """Return what the device says of itself now; None where nothing was asked."""
+        body = {"vitals": [vars(vital) for vital in vitals]}
+        answer = self._persist(lambda: self._conversation.ask("look", body, Deadline(ANSWER_S)))
+        samples = checked(list[VitalSample], answer.body.get("samples"))
+        return samples[0] if samples else None
 
     def close(self) -> None:
         """End the agent and let go of the device; trouble with either is no news any more."""

@@ -16,7 +16,8 @@ from harness import journal
 from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
-from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, Round
+from reports import taint
+from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class State:
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
     night: Night | None = None
@@ -59,10 +64,20 @@ class State:
         failed_round = any(entry.outcome is not Outcome.OK for entry in self.rounds[cell.id])
         return bool(cell.unsupported) or failed_round or (check is not None and check.outcome is not Outcome.OK)
 
+    def judged(self, cell: PlannedCell) -> tuple[Round, ...]:
+        """Return the rounds of a cell, each with the reason why it does not count."""
+        rounds = self.rounds.get(cell.id, [])
+        profile = next(target for target in self.plan.targets if target.name == cell.key.target).settings
+        if profile.emulated:  # its clocks and processors are another machine's
+            return tuple(rounds)
+        return taint.judged(rounds, profile.heat.start_c if profile.heat else None)
+
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
-    state.lost.pop(event["target"], None)  # it is back
+    state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
+    for cell in state.plan.cells_on(event["target"]):
+        state.skipped.pop(cell.id, None)
 
 
 def _check(state: State, event: Event) -> None:
@@ -86,12 +101,29 @@ def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
 
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
+
+
 def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
 
+def _settings(state: State, event: Event) -> None:
+    state.settings[event["target"]] = dict(event["settings"])
+
+
+def _skipped(state: State, event: Event) -> None:
+    state.skipped[event["cell"]] = event["reason"]
+
+
 def _warning(state: State, event: Event) -> None:
-    state.warnings.append(event["text"])
+    if event["text"] not in state.warnings:  # a resumed run meets the same again
+        state.warnings.append(event["text"])
 
 
 def _finished(state: State, event: Event) -> None:
@@ -109,7 +141,11 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "sustained": _sustained,
+    "realtime": _realtime,
+    "settings": _settings,
     "lost": _lost,
+    "skipped": _skipped,
     "warning": _warning,
     "finished": _finished,
     "night": _night,

@@ -21,6 +21,7 @@ from harness.plan import Plan
 from harness.progress import Progress
 from harness.queues import Stop, side_by_side
 from harness.session import Session
+from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
 from reports.records import Outcome, Run
@@ -84,7 +85,7 @@ def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> 
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
             side_by_side(by_device(known.plan.targets), work, stop)
-        if not known.lost:
+        if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
         render(book.folder)
@@ -110,17 +111,19 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
     def told(text: str) -> None:
         progress.step(target.name, text)
 
+    def add(event: str, **fields: object) -> None:
+        book.append(event, **fields)
+        known.add({"event": event, **fields})
+
     try:
-        with leased(target, known.plan.id, wait_s, stop, told) as lease:
-            session = open_session(target, stop)
+        with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
+            session = open_session(target, stop, known.plan.runtimes_on(target.name))
             try:
-                Measuring(known, target, session, book, progress, lease.check).run()
+                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             finally:
                 session.close()
     except TargetError as error:
-        event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
-        book.append("lost", **event)
-        known.add({"event": "lost", **event})
+        add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 
 
 def leased(
@@ -135,14 +138,15 @@ def leased(
     return _patiently(lambda: acquire(target, run, wait_s, pause=pause, told=told), pause)
 
 
-def open_session(target: Target, stop: Stop | None = None) -> Session:
+def open_session(target: Target, stop: Stop | None = None, wanted: Sequence[str] = ()) -> Session:
     """Return a session with a target, trying again where that can help; raises TargetError.
 
     Args:
         target: which.
         stop: what the session's user is stopped by.
+        wanted: the runtimes that are going to be used; by default those that the target is said to have.
     """
-    return _patiently(lambda: _matching(_session(target, stop), target), stop.pause if stop else time.sleep)
+    return _patiently(lambda: _matching(_session(target, stop, wanted), target), stop.pause if stop else time.sleep)
 
 
 def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> Done:
@@ -156,15 +160,16 @@ def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> 
     raise AssertionError("the last attempt returns or raises")
 
 
-def _session(target: Target, stop: Stop | None) -> Session:
+def _session(target: Target, stop: Stop | None, wanted: Sequence[str]) -> Session:
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
-        ready = provision.ensure(target, transport)
+        ready = provision.ensure(target, transport, wanted=wanted)
     except BaseException:
         transport.close()
         raise
-    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands)
+    cache_mb = target.settings.cache_mb
+    return Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
 
 
 def _matching(session: Session, target: Target) -> Session:

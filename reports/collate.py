@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import statistics
+from reports import decide, endurance, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -30,7 +30,9 @@ from reports.records import (
     OperatorTime,
     Outcome,
     Phase,
+    RealTime,
     Round,
+    Sustained,
 )
 from reports.statistics import Interval
 from reports.trust import counted, verdict
@@ -76,6 +78,8 @@ class Measured:
     accuracy_metrics: Sequence[Metric] = ()
     fingerprint: Fingerprint | None = None
     operators: Sequence[OperatorTime] = ()
+    sustained: Sustained | None = None
+    realtime: RealTime | None = None
 
 
 def collate(
@@ -109,12 +113,20 @@ def collate(
         reason=why,
         next_step=next_step,
         verdict=verdict(measured.rounds, method, p50, emulated),
-        metrics=(*times, *memory_metrics(measured.memory), *measured.accuracy_metrics),
+        metrics=(
+            *times,
+            *memory_metrics(measured.memory),
+            *measured.accuracy_metrics,
+            *endurance.sustained_metrics(measured.sustained),
+            *endurance.realtime_metrics(measured.realtime),
+        ),
         fingerprint=measured.fingerprint,
         rounds=tuple(measured.rounds),
         memory=measured.memory,
         accuracy=measured.accuracy,
         operators=tuple(measured.operators),
+        sustained=measured.sustained,
+        realtime=measured.realtime,
     )
 
 
@@ -171,6 +183,7 @@ def latency_metrics(rounds: Sequence[Round], frames: Frames) -> tuple[Metric, ..
     found: list[Metric] = []
     for column, stage in enumerate(STAGES):
         found += _stage_metrics(stage, [times[times[:, column] >= 0, column] for times in counting])
+    found += _detectable([statistics.percentile(times[:, -1], 50) for times in counting if times.size])
     return (*found, *_fps(found), *_start_metrics(counted(rounds)))
 
 
@@ -196,6 +209,13 @@ def _stage_metrics(stage: str, rounds_ns: Sequence[NDArray[np.int64]]) -> list[M
     size = int(pooled.size)
     first = _metric("latency_p50", stage, "ms", p50, size, True, statistics.t_interval(medians))
     return [first, *(_metric(name, stage, "ms", value, size, True) for name, value in values.items())]
+
+
+def _detectable(medians: Sequence[float]) -> Iterator[Metric]:
+    """Yield the smallest slow-down that a comparison with rounds like these would find, relative; `n` is of rounds."""
+    change = decide.detectable_alone(medians)
+    if change is not None:
+        yield _metric("min_detectable_change", END_TO_END, "1", change, len(medians), True)
 
 
 def _fps(times: Sequence[Metric]) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, charts, figures, nights
+from reports import accuracy_view, agreement, charts, endurance, figures, nights
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import PHASES, STAGES, Cell, Fingerprint, Metric, OperatorTime, Outcome, Run, Target
@@ -69,6 +69,7 @@ def environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC"),
+        "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }
     return environment
@@ -120,6 +121,9 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "agreement": agreement.by_kind(run),
+        "endurance": endurance.sentences(run),
+        "courses": list(_courses(run, looks)),
         "memory": _memory(run),
         "phases": PHASES,
         "conditions": _conditions(run),
@@ -308,6 +312,24 @@ def _trades(run: Run, settings: Settings, looks: dict[str, Style]) -> Iterator[C
             title = f"{shown} against latency on {setting}"
             note = f"The {_CURVES} fastest of {len(points)}." if len(points) > _CURVES else ""
             yield _chart(setting, charts.scatter(points[:_CURVES], f"trade{place}", title, shown), note)
+
+
+def _courses(run: Run, looks: dict[str, Style]) -> Iterator[Chart]:
+    """Yield a chart a target of times under sustained load."""
+    for target in run.targets:
+        cells = [cell for cell in run.cells if cell.key.target == target.name and cell.sustained]
+        lines = [_course(cell, looks) for cell in cells if cell.sustained and cell.sustained.course]
+        if lines:
+            title = f"Sustained load on {target.name}"
+            note = ", ".join(_names([cell for cell in cells if cell.sustained and cell.sustained.course]))
+            yield _chart(title, charts.courses(lines, f"course-{target.name}", title), note)
+
+
+def _course(cell: Cell, looks: dict[str, Style]) -> charts.Course:
+    assert cell.sustained is not None
+    readings = [v for v in cell.sustained.vitals if v.when == "during" and v.temperature_c is not None]
+    degrees = [(v.seconds, v.temperature_c) for v in readings if v.temperature_c is not None]
+    return charts.Course(looks[cell.key.variant], cell.sustained.course, degrees)
 
 
 def _chart(title: str, svg: str, note: str) -> Chart:

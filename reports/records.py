@@ -47,6 +47,15 @@ class Trust(StrEnum):
     EMULATED = "emulated"
 
 
+class Decision(StrEnum):
+    """What a comparison with a baseline says."""
+
+    REGRESSION = "regression"
+    IMPROVEMENT = "improvement"
+    SAME = "same"
+    UNDECIDED = "undecided"
+
+
 class Verdict(Record):
     """Trust in a cell's times: why, and one next step."""
 
@@ -112,6 +121,8 @@ class Round(Record):
     import_ms: float | None = None
     load_ms: float | None = None
     first_frame_ms: float | None = None
+    waited_share: float | None = None  # of the frames' time that the process was ready and others had its processor
+    stolen_share: float | None = None  # of it that a hypervisor gave to others
     tainted: str = ""  # why the round does not count, e.g. "throttled"
     vitals: tuple[Vitals, ...] = ()
 
@@ -159,6 +170,41 @@ class OperatorTime(Record):
     node: str
     ms_per_frame: float
     calls_per_frame: float
+
+
+class Sustained(Record):
+    """A cell's frames one after the other for a long time; times are of the whole frame."""
+
+    outcome: Outcome
+    reason: str = ""
+    seconds: float  # asked for
+    frames: str | None = None  # file under sustained/, int64 ns [n, 2]
+    count: int = 0  # of frames
+    first_p50_ms: float | None = None
+    last_p50_ms: float | None = None
+    last_p95_ms: float | None = None
+    throttled_after_s: float | None = None  # None: it did not
+    hottest_c: float | None = None
+    course: tuple[tuple[float, float], ...] = ()  # s, median ms; at most 240 of them
+    vitals: tuple[Vitals, ...] = ()
+
+
+class RealTime(Record):
+    """A cell's frames as cameras send them; a frame that is late or dropped has missed its deadline."""
+
+    outcome: Outcome
+    reason: str = ""
+    fps: float
+    streams: int
+    seconds: float
+    frames: str | None = None  # file under realtime/, int64 ns [arrivals, 4]
+    arrivals: int = 0
+    missed: int = 0
+    dropped: int = 0
+    queue_delay_p50_ms: float | None = None
+    queue_delay_p95_ms: float | None = None
+    response_p50_ms: float | None = None
+    response_p95_ms: float | None = None
 
 
 class Fingerprint(Record):
@@ -212,6 +258,7 @@ class Variant(Record):
     threshold: float = 0.5
     input: str = ""  # "160x160 RGB NCHW float32"
     training: str = ""  # one sentence
+    baseline_of: str = ""  # the variant that it is the baseline of
     authors: tuple[AuthorFigure, ...] = ()
 
 
@@ -265,6 +312,10 @@ class Cell(Record):
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     operators: tuple[OperatorTime, ...] = ()
+    sustained: Sustained | None = None
+    realtime: RealTime | None = None
+    role: Literal["candidate", "baseline"] = "candidate"
+    cached_from: str = ""  # the run that measured it, where nothing had changed since
 
     def value(self, metric: str, scope: str) -> float | None:
         """Return one figure, None where it was not measured."""
@@ -273,6 +324,148 @@ class Cell(Record):
     def metric(self, metric: str, scope: str) -> Metric | None:
         """Return one figure with its interval, None where there is none."""
         return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
+
+
+class Gates(Record):
+    """From which change on a figure is a regression; of times, auc and tails half of it must be seen, and be shown."""
+
+    margin: Annotated[float, Field(gt=0, lt=1, description="of p50, relative")] = 0.02
+    tail_margin: Annotated[float, Field(gt=0, lt=1, description="of p95, relative, where its noise allows")] = 0.10
+    auc: Annotated[float, Field(gt=0, lt=1, description="drop of the AUC")] = 0.01
+    instructions: Annotated[float, Field(ge=0, lt=1, description="more a frame, relative; emulated cells")] = 0.01
+    flips: Annotated[float, Field(ge=0, le=1, description="share of faces decided otherwise; emulated cells")] = 0.02
+    size: Annotated[float, Field(ge=0, description="more bytes, relative; emulated cells")] = 0.01
+
+
+class Gate(Record):
+    """One figure of a candidate against its baseline's.
+
+    `value` is candidate / baseline for a ratio, candidate - baseline for a difference, a share for flips. `ci_low` and
+    `ci_high` are the bounds that the decision was made on, each at 99.9 % over all looks. `decision` is None where the
+    figure is told and not judged; then `reason` says why.
+    """
+
+    gate: Literal["p50", "p95", "auc", "flips", "instructions", "size"]
+    kind: Literal["ratio", "difference", "share"]
+    candidate: float | None = None
+    baseline: float | None = None
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p: float | None = None  # one-sided, that it is no regression
+    limit: float
+    n: int = 0  # pairs of rounds, or faces
+    decision: Decision | None = None
+    reason: str = ""
+
+
+class Confirmation(Record):
+    """What the second session said of a flagged time."""
+
+    gate: Literal["p50", "p95"]
+    value: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None  # over all flagged times of the run (Benjamini-Hochberg)
+    pairs: int = 0
+    confirmed: bool
+
+
+class Flips(Record):
+    """Faces that candidate and baseline decide differently."""
+
+    faces: int
+    count: int
+    worse: int  # right by the baseline, wrong by the candidate
+    better: int
+    p: float  # McNemar, exact, one-sided
+    largest_difference: float  # of scores
+    paths: tuple[str, ...] = ()  # the first of them
+
+
+class Comparison(Record):
+    """A candidate's cell against the same cell of the baseline, measured beside it.
+
+    `confirmed` is None where nothing was flagged, or where no second session could be held. Only what is confirmed
+    is red.
+    """
+
+    cell: str
+    baseline: str  # the baseline's cell, "" where the files are the same
+    decision: Decision
+    confirmed: bool | None = None
+    pairs: int = 0
+    mdc: float | None = None  # smallest slow-down that would be found with 90 %, relative
+    gates: tuple[Gate, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    flips: Flips | None = None
+    reason: str = ""
+    next_step: str = ""
+
+    @property
+    def red(self) -> bool:
+        """Whether it is a regression that may end a night in red."""
+        return self.decision is Decision.REGRESSION and self.confirmed is True
+
+    def gate(self, name: str) -> Gate | None:
+        """Return one figure, None where it was not compared."""
+        return next((gate for gate in self.gates if gate.gate == name), None)
+
+
+class Baseline(Record):
+    """What a run was compared with."""
+
+    asked: str  # the word of the command line
+    run: str = ""  # id, where it was a run
+    commit: str = ""
+    started: str = ""
+
+
+class Place(Record):
+    """Where scores come from: one accuracy pass, whatever thread counts share it."""
+
+    variant: str
+    target: str
+    runtime: str
+    provider: str
+
+    def __str__(self) -> str:
+        return f"{self.target}, {self.runtime} {self.provider}"
+
+
+class Confounder(Record):
+    """Something other than the place that could explain a difference of scores."""
+
+    name: str  # a key of Fingerprint, or "runtime"
+    reference: str
+    here: str
+
+
+class Flip(Record):
+    """A face that one place calls fake and the other one real."""
+
+    path: str
+    label: str
+    reference: float  # score
+    here: float
+
+
+class Agreement(Record):
+    """How far the scores of one place stray from those of a reference, on the faces that both scored.
+
+    kind "place" is the same file elsewhere, "parent" a variant beside the one that it was made of.
+    """
+
+    kind: Literal["place", "parent"]
+    reference: Place
+    here: Place
+    faces: int  # that both scored
+    reason: str = ""  # why nothing can be compared, "" where it can
+    identical: bool = False  # every score bit by bit
+    largest_difference: float | None = None
+    largest_face: str = ""
+    flips: int = 0
+    flipped: tuple[Flip, ...] = ()  # the first ones, in the order of the faces
+    confounders: tuple[Confounder, ...] = ()
 
 
 class Method(Record):
@@ -347,9 +540,21 @@ class Run(Record):
     variants: tuple[Variant, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    baseline: Baseline | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     warnings: tuple[str, ...] = ()
     headline: str = ""
     night: Night | None = None  # None where no night was judged
+
+    @property
+    def candidates(self) -> tuple[Cell, ...]:
+        """The cells that were asked about; those of a baseline stand beside them for comparison only."""
+        return tuple(cell for cell in self.cells if cell.role == "candidate")
+
+    def cell(self, id: str) -> Cell:
+        """Return a cell by id; raises KeyError."""
+        return {cell.id: cell for cell in self.cells}[id]
 
     def variant(self, name: str) -> Variant:
         """Return a variant by name; raises KeyError."""

@@ -152,7 +152,7 @@ def auc_bootstrap(
     step = max(1, _CHUNK // index.size)
     sizes = [min(step, replicates - done) for done in range(0, replicates, step)]
     shares = np.full(count, 1 / count)
-    areas = [_weighted_auc(labels, scores, draw.multinomial(count, shares, size)[:, index]) for size in sizes]
+    areas = [weighted_auc(labels, scores, draw.multinomial(count, shares, size)[:, index]) for size in sizes]
     return _percentile_interval(np.concatenate(areas))
 
 
@@ -164,7 +164,7 @@ def _percentile_interval(replicates: Floats) -> Interval | None:
     return Interval(percentile(defined, 2.5), percentile(defined, 97.5))
 
 
-def _weighted_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.int64]) -> Floats:
+def weighted_auc(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.int64]) -> Floats:
     """Return the AUC [replicates], each face counted weights [replicates, n] times; NaN with one class."""
     score, truth = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
     order = np.argsort(score, kind="stable")

@@ -47,6 +47,12 @@ CELL_COLUMNS = (
     *("bytes", "parameters", "macs", "parent", "techniques", "sha256"),
 )
 
+AGREEMENT_COLUMNS = (
+    *("run", "kind", "variant", "target", "runtime", "provider"),
+    *("reference_variant", "reference_target", "reference_runtime", "reference_provider"),
+    *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped", "differs_in", "reason"),
+)
+
 
 def result_rows(run: Run) -> Iterator[dict[str, object]]:
     """Yield a row a figure, keys RESULT_COLUMNS.
@@ -81,6 +87,26 @@ def cell_rows(run: Run) -> Iterator[dict[str, object]]:
             "frames": end_to_end.n if end_to_end else 0,
             **_figures(cell),
             **_variant(variants.get(cell.key.variant)),
+        }
+
+
+def agreement_rows(run: Run) -> Iterator[dict[str, object]]:
+    """Yield a row a comparison of scores, keys AGREEMENT_COLUMNS; of the faces that flip the first ones are named."""
+    for entry in run.agreement:
+        compared = not entry.reason
+        yield {
+            "run": run.id,
+            "kind": entry.kind,
+            **entry.here.model_dump(),
+            **{f"reference_{name}": value for name, value in entry.reference.model_dump().items()},
+            "faces": entry.faces,
+            "identical": entry.identical if compared else None,
+            "largest_difference": entry.largest_difference,
+            "largest_face": entry.largest_face,
+            "flips": entry.flips if compared else None,
+            "flipped": " ".join(flip.path for flip in entry.flipped),
+            "differs_in": " ".join(confounder.name for confounder in entry.confounders),
+            "reason": entry.reason,
         }
 
 

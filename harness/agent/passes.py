@@ -11,10 +11,12 @@ import numpy as np
 
 from harness.agent import memory
 from harness.agent.bench import Bench, score
+from harness.agent.endurance import realtime, sustain
 from harness.agent.failures import FailedError
 from harness.agent.frame import FrameLoop, clock_pair_ns, quiet
 from harness.agent.manifest import check_values
 from harness.agent.runtimes.base import Session
+from harness.agent.scheduling import Waits
 
 Array = Any
 MAX_VALUES = 1024  # kept of one answer
@@ -56,7 +58,9 @@ def latency(bench: Bench) -> None:
     bench.progress.phase("warmup", job.warmup_frames)
     warmup = np.concatenate([first, loop.run(job.warmup_frames - 1, job.warmup_s)])
     bench.progress.phase("frames", job.min_frames)
+    waits = Waits()
     frames = loop.run(job.min_frames, job.min_s)
+    bench.facts.update(waits.shares())
     bench.findings["times_ns"]["first_frame"] = int(first[0, -1])
     bench.findings["warmup"] = len(warmup)
     bench.save("frames.npy", np.concatenate([warmup, frames]))
@@ -144,9 +148,8 @@ def profile(bench: Bench) -> None:
 
 def _score(bench: Bench, session: Session, outputs: Sequence[Array]) -> float:
     """Return the score of one answer; raises FailedError where the manifest finds no positive class in it."""
-    _, spec = bench.specs()
-    check_values(spec, session.outputs[0].name, outputs[0].size)
-    return score(outputs, spec)
+    check_values(bench.answer, session.outputs[0].name, outputs[0].size)
+    return score(outputs, bench.answer)
 
 
 PASSES: dict[str, Callable[[Bench], None]] = {
@@ -156,4 +159,6 @@ PASSES: dict[str, Callable[[Bench], None]] = {
     "memory": memory_by_phase,
     "accuracy": accuracy,
     "profile": profile,
+    "sustain": sustain,
+    "realtime": realtime,
 }

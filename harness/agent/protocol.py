@@ -17,6 +17,7 @@
     {"v":1,"kind":"collect","id":5,"body":{"token":...}}    a result whose reply was lost: "result", or "unknown";
                                             waits while another agent, whose link broke, is at work on it
     {"v":1,"kind":"forget","id":6,"body":{"token":...}}     the result is safe with the controller: "forgotten"
+    {"v":1,"kind":"look","id":9,"body":{"vitals":[...]}}    the device's vitals now: "seen", a VitalSample
     {"v":1,"kind":"bye","id":7}     ->  the agent ends; so it does at the end of its stdin
 
 A request that cannot be served is answered {"kind":"error","body":{"message":...}}. Python 3.8 and newer.
@@ -41,9 +42,15 @@ PHASES = ("started", "runtime_imported", "model_loaded", "first_frame", "steady"
 # Outcomes that an agent can tell; "lost" and "skipped" are the controller's.
 OUTCOMES = ("ok", "failed", "crashed", "timeout", "out-of-memory", "unsupported")
 
-ARRAYS = ("frames.npy", "scores.npy", "outputs.npy")  # files that a job may leave in the spool
+ARRAYS = (
+    "frames.npy",
+    "scores.npy",
+    "outputs.npy",
+    "sustained.npy",
+    "realtime.npy",
+)  # files that a job may leave in the spool
 
-JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile")
+JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile", "sustain", "realtime")
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class Job:
     Attributes:
         token: unique name of the job, letters, digits, "-" and "_": the spool folder.
         kind: one of JOBS. inspect: load, describe the tensors. check: one frame. latency, memory, accuracy:
-            the three passes. profile: per-operator times.
+            the three passes. profile: per-operator times. sustain, realtime: the long passes, see endurance.py.
         model: the model's files, the main one first.
         runtime: module of harness.agent.runtimes.
         provider: execution provider or delegate, as the runtime names it.
@@ -129,6 +136,8 @@ class Job:
         command: what starts Python for the child, with the words of an emulator or a loader before it; "{root}" in a
             word is the device's folder. Empty: the Python that runs the agent.
         vitals: what to read before, during (1 Hz) and after.
+        fps: frames that a camera sends in a second, for realtime.
+        streams: cameras.
         allow_fallback: a provider, precision or thread count other than asked is no failure.
     """
 
@@ -152,6 +161,8 @@ class Job:
     memory_limit_mb: int | None = None
     command: list[str] = field(default_factory=list)
     vitals: list[Vital] = field(default_factory=list)
+    fps: float = 0.0
+    streams: int = 1
     allow_fallback: bool = False
 
 
@@ -204,7 +215,8 @@ class JobResult:
         scores.npy: float64 [images]; outputs.npy: float32 [images, outputs], raw.
         facts: what really ran, asked of the runtime: runtime_version, runtime_build, provider, precision,
             threads, threads_asked, affinity, decoder, resizer, numpy; latency passes add pictures_held (in memory,
-            to cycle through) and clock_pair_ns (two readings of the clock, which each stage's time includes).
+            to cycle through), clock_pair_ns (two readings of the clock, which each stage's time includes),
+            waited_share and stolen_share (of the time of the frames: see scheduling.py).
         times_ns: import, load, first_frame (end to end).
         memory_mb: phase -> {"vm_hwm": MiB, "pss": MiB}, missing where the kernel does not tell.
         pixels_sha256: of an accuracy pass, over "rows columns channels\n" and the bytes of each decoded picture.

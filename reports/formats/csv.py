@@ -1,4 +1,6 @@
-"""`cells.csv`, a row a cell, and `results.csv`, a row a figure; UTF-8, commas, empty: not measured.
+"""`cells.csv`, a row a cell, `results.csv`, a row a figure, and `agreement.csv`, a row a comparison of scores.
+
+UTF-8, commas, empty: not measured.
 
 A name from outside that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
 injection); numbers stay numbers, since only text can begin with what is dangerous.
@@ -18,10 +20,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
-    """Return both tables as CSV."""
+    """Return the tables as CSV."""
     return {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
+        "agreement.csv": _csv(tables.AGREEMENT_COLUMNS, tables.agreement_rows(run)),
     }
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import figures
+from reports import agreement, figures
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Night, Run
@@ -42,8 +42,8 @@ def _lines(run: Run) -> Iterator[str]:
         yield "| " + " | ".join(_row(run, cell)) + " |"
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for warning in run.warnings:
-        yield f"- {_plain(warning)}"
+    for line in (*agreement.sentences(run), *run.warnings):
+        yield f"- {_plain(line)}"
 
 
 def _night(night: Night) -> Iterator[str]:

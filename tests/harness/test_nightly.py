@@ -200,7 +200,7 @@ def test_old_runs_go_and_what_was_decided_by_stays(lab: Lab, tmp_path: Path, his
     (folders[3] / "journal.jsonl").write_text("damaged\n")
 
     def removable(**keys: int) -> list[str]:
-        return [entry.folder.name for entry in retention.removable(runs, Store(**keys), history, now)]  # type: ignore[arg-type]
+        return [entry.folder.name for entry in retention.removable(runs, Store(**keys), history, now)]
 
     with Journal(folders[4]):  # somebody is at work there
         assert removable(keep_runs=2) == [names[2], names[5], names[6]]

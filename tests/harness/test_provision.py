@@ -12,8 +12,9 @@ import pytest
 from edgerig import process
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, ProcessFailed, ProtocolError, TargetFull, TargetRefused
-from harness import provision
-from harness.provision import Facts, ensure, platforms, requirements, wheelhouse
+from harness import provision, wheels
+from harness.provision import ensure, requirements
+from harness.wheels import Facts, platforms, wheelhouse
 from targets import environment, profile, shell
 from targets.fake import FakeTransport, Fault
 from targets.local import LocalTransport
@@ -176,7 +177,7 @@ def test_a_package_without_a_wheel_for_that_python_is_named(index: Path) -> None
 def test_wheels_are_found_for_the_device_and_not_for_this_machine(index: Path) -> None:
     for tag in ("2_28_aarch64", "2_31_x86_64", "2_35_aarch64"):
         wheel(index, "numpy", "9.0", f"cp311-cp311-manylinux_{tag}")
-    found = list(provision.wheels_of(wheelhouse(facts(), list(NAMES))))
+    found = list(wheels.wheels_of(wheelhouse(facts(), list(NAMES))))
     assert [name for name in found if name.startswith("numpy")] == ["numpy-9.0-cp311-cp311-manylinux_2_28_aarch64.whl"]
 
 
@@ -196,9 +197,9 @@ def test_every_platform_that_fits_is_named(machine: str, libc: str, first: str, 
 
 
 def test_runtimes_decide_what_is_needed() -> None:
-    null = profile.resolve("box", {"box": {"runtimes": ["null"]}})
-    assert requirements(null) == list(provision.ALWAYS)
-    assert requirements(profile.resolve("box", {"box": {}})) == [*provision.ALWAYS, "onnxruntime"]
+    assert requirements(["null"], "aarch64") == list(wheels.ALWAYS)
+    assert requirements(["onnxruntime", "tflite"], "aarch64")[-2:] == ["onnxruntime", "ai-edge-litert"]
+    assert requirements(["tflite"], "armv7l")[-2:] == ["tflite-runtime", "numpy<2"]
 
 
 def fake_python(folder: Path, script: str) -> str:

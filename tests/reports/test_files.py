@@ -24,7 +24,7 @@ def test_a_run_reads_back_as_it_was_written(run: Run, tmp_path: Path) -> None:
 def test_all_formats_write_their_files_and_no_others(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     files.write(run, folder)
-    expected = {"run.json", "cells.csv", "results.csv", "report.html", "summary.md"}
+    expected = {"run.json", "cells.csv", "results.csv", "agreement.csv", "report.html", "summary.md"}
     assert {path.name for path in folder.iterdir()} == expected
 
 

@@ -100,7 +100,7 @@ def test_hostile_text_in_every_string_of_a_run_is_text(run: Run) -> None:
         return value + evil if isinstance(value, str) else value
 
     content = run.model_dump(mode="json")
-    kept = {"outcome", "trust", "setting", "when", "scope", "metric"}
+    kept = {"outcome", "trust", "setting", "when", "scope", "metric", "role", "decision", "gate", "kind"}
 
     def walk(value: object, name: str = "") -> object:
         if isinstance(value, dict):

@@ -170,7 +170,7 @@ def test_weighted_auc_agrees_with_scikit_learn(seed: int, ties: bool) -> None:
     weights = draw.integers(0, 4, (5, 30))
     weights[:, :2] = 1  # both classes in every replicate
     expected = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
-    assert statistics._weighted_auc(labels, scores, weights) == pytest.approx(expected)
+    assert statistics.weighted_auc(labels, scores, weights) == pytest.approx(expected)
 
 
 def test_auc_interval_is_seeded_and_fast() -> None:

@@ -8,6 +8,7 @@ The model is a JSON file named *.null; every key may be left out:
      "wait": "spin"  or  "sleep",
      "scores": 0.7  or  [0.1, "nan"]  or  {"mode": "mean"},
                                             cycled over frames, or the mean of the tensor
+     "drift": {"gpu": 0.1},                 added to the scores on that provider
      "precision": "float32",                what it says it ran with
      "provider": "cpu",                     what it says it ran on; another than asked is a fallback
      "fail": {"how": "abort", "at": "load", "frame": 0}}
@@ -29,7 +30,7 @@ import numpy as np
 
 from harness.agent.failures import FailedError
 from harness.agent.protocol import Operator, Tensor
-from harness.agent.runtimes.base import Array, Infer, LoadRequest, Session
+from harness.agent.runtimes.base import Array, Infer, LoadRequest, Ran, Session
 
 FORMATS = (".null",)
 CHUNK = 16 << 20  # bytes that "oom" takes at a time
@@ -54,20 +55,24 @@ class NullSession(Session):
         entry = script.get("input", {})
         self._script = script
         self._frames = 0
+        self._drift = float(script.get("drift", {}).get(request.provider, 0.0))
         self._values = int(script.get("outputs", 1))
         self.inputs = [Tensor("x", entry.get("shape", [1, 3, None, None]), entry.get("dtype", "float32"))]
         self.outputs = [Tensor("y", [1, self._values], "float32")]
-        provider = script.get("provider", request.provider)
-        if provider != request.provider:
-            self.fallback = f"null was asked for {request.provider} and runs {provider}"
-        self.facts = {
+        self._request = request
+
+    def ran(self) -> Ran:
+        """Return what the script says that it ran."""
+        asked, provider = self._request.provider, self._script.get("provider", self._request.provider)
+        facts = {
             "runtime_version": "1",
             "runtime_build": "",
             "provider": provider,
-            "precision": script.get("precision", "float32"),
-            "threads": str(request.threads),
-            "threads_asked": str(request.threads),
+            "precision": self._script.get("precision", "float32"),
+            "threads": str(self._request.threads),
+            "threads_asked": str(self._request.threads),
         }
+        return Ran(facts, "" if provider == asked else f"null was asked for {asked} and runs {provider}")
 
     def bind(self, tensor: Array) -> Infer:
         """Return what plays one frame; a script that says nothing of frames costs a call and no more."""
@@ -101,6 +106,7 @@ class NullSession(Session):
 
     def _row(self, score: float) -> Array:
         """Return an answer with `score` at index 1, or alone; the rest shares what is left to 1."""
+        score += self._drift
         if self._values == 1:
             return np.full((1, 1), score, np.float32)
         row = np.full((1, self._values), (1 - score) / (self._values - 1), np.float32)
