@@ -75,13 +75,9 @@ def _extra(cell: Cell) -> dict[str, Any]:
 
 def _seconds(cell: Cell, folder: Path) -> NDArray[np.float64]:
     """Return the end-to-end times of the counted frames in seconds [n], empty where there are none."""
-    parts = [
-        np.load(folder / "frames" / Path(entry.frames).name, allow_pickle=False)[
-            entry.warmup :, STAGES.index(STAGES[-1])
-        ]
-        for entry in counted(cell.rounds)
-        if entry.frames
-    ]
+    entries = [(folder / "frames" / Path(entry.frames).name, entry) for entry in counted(cell.rounds) if entry.frames]
+    column = STAGES.index("end_to_end")
+    parts = [np.load(file, allow_pickle=False)[entry.warmup :, column] for file, entry in entries if file.is_file()]
     return np.concatenate(parts) / 1e9 if parts else np.empty(0)
 
 
