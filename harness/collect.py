@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -13,18 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
+from harness import scores
 from harness.agent.protocol import Identity
+from harness.drops import drops
 from harness.plan import PlannedCell
+from harness.scores import Rows
 from harness.state import State
-from reports import collate, headline, records
+from reports import budgets, collate, headline, records
 from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
 from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
 from targets.profile import Target
 
 WORSE_THAN_CHANCE = 0.5
-
-Rows = list[dict[str, str]]  # of a file of scores
 
 
 class Pass(NamedTuple):
@@ -34,6 +34,11 @@ class Pass(NamedTuple):
     metrics: tuple[Metric, ...] = ()
     rows: Rows = []  # noqa: RUF012 - nobody writes to it
 
+    @property
+    def scores(self) -> Scores:
+        """The rows as what figures are computed from."""
+        return scores.of(self.rows, self.accuracy)
+
 
 def collect(state: State, folder: Path) -> Run:
     """Return what was learned so far; cells that are not yet measured say so.
@@ -41,7 +46,7 @@ def collect(state: State, folder: Path) -> Run:
     Raises:
         RunError: a file that the journal names is missing or damaged.
     """
-    passes = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    passes = _passes(state, folder)
     cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
     run = Run(
         id=state.plan.id,
@@ -64,7 +69,8 @@ def collect(state: State, folder: Path) -> Run:
         night=state.night,
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
-    return run.model_copy(update={"headline": headline.headline(run), "warnings": warnings})
+    run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
+    return run.model_copy(update={"headline": headline.headline(run)})
 
 
 def _wrong_way_round(run: Run) -> Iterator[str]:
@@ -72,8 +78,9 @@ def _wrong_way_round(run: Run) -> Iterator[str]:
     told = set()
     for cell in run.cells:
         auc = cell.metric("auc", "all")
-        # Without an interval (all faces the wrong way round) the value itself speaks.
-        if auc and (auc.ci_high or auc.value or 0.0) < WORSE_THAN_CHANCE and cell.key.variant not in told:
+        # All faces the wrong way round are no chance, however few they are; without an interval the value speaks.
+        reach = (auc.ci_high or auc.value or 0.0) * bool(auc.value) if auc else 1.0
+        if auc and reach < WORSE_THAN_CHANCE and cell.key.variant not in told:
             told.add(cell.key.variant)
             yield (
                 f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: either its output means 'real' (then set "
@@ -91,20 +98,20 @@ def _seconds(state: State) -> float:
     return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
 
 
+def _passes(state: State, folder: Path) -> dict[str, Pass]:
+    """Return the accuracy passes with their figures, what was lost against a parent included."""
+    found = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    lost = drops(state.plan, {key: done.scores for key, done in found.items() if done.rows})
+    return {
+        key: done._replace(metrics=(*done.metrics, lost[key])) if key in lost else done for key, done in found.items()
+    }
+
+
 def _pass(state: State, accuracy: Accuracy, folder: Path) -> Pass:
     if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
         return Pass(accuracy)
-    rows = _score_rows(folder / "scores" / accuracy.scores)
-    scores = Scores(
-        labels=[int(row["label"] == "fake") for row in rows],
-        categories=[row["category"] for row in rows],
-        groups=[row["group"] for row in rows],
-        scores=[float(row["score"]) for row in rows],
-        threshold=accuracy.threshold,
-        file=accuracy.scores,
-        pixels_sha256=accuracy.pixels_sha256,
-    )
-    return Pass(*collate.accuracy(scores, state.plan.seed), rows)
+    rows = scores.read(folder, accuracy)
+    return Pass(*collate.accuracy(scores.of(rows, accuracy), state.plan.seed), rows)
 
 
 def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) -> tuple[Agreement, ...]:
@@ -132,14 +139,6 @@ def _scored(state: State, cell: Cell, done: Pass) -> Scored:
     )
 
 
-def _score_rows(path: Path) -> Rows:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
-
-
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
     accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
     rounds = state.judged(cell)
@@ -158,7 +157,9 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     method = state.plan.method_on(cell.key.target)
     target = next(target for target in state.plan.targets if target.name == cell.key.target)
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
-    return finish(outcome=outcome, reason=reason, next_step=step)
+    peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
+    collated = finish(outcome=outcome, reason=reason, next_step=step)
+    return collated.model_copy(update={"peers": (peer,)}) if peer else collated
 
 
 def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str, str]:
@@ -200,10 +201,10 @@ def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> 
         return None
     facts, method = check.facts, state.plan.method_on(cell.key.target)
     return Fingerprint(
-        device=identity.board or identity.hostname,
+        device=_device(identity, state.found.get(cell.key.target, {})),
         cpu=identity.cpu,
         cores=identity.cores,
-        os=identity.os,
+        os=_system(identity, state.found.get(cell.key.target, {})),
         kernel=identity.kernel,
         libc=identity.libc,
         python=identity.python,
@@ -227,8 +228,8 @@ def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> 
 
 def _target(state: State, target: Target) -> records.Target:
     profile, identity = target.settings, state.identities.get(target.name)
-    lost = state.lost.get(target.name)
-    told = _told(identity) if identity else {}
+    lost, found = state.lost.get(target.name), state.found.get(target.name, {})
+    told = _told(identity, found) if identity else {}
     return records.Target(
         name=target.name,
         profile=target.profile,
@@ -236,21 +237,32 @@ def _target(state: State, target: Target) -> records.Target:
         emulated=profile.emulated,
         settings={
             "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **found,
             **state.settings.get(target.name, {}),
         },
+        notes=profile.notes,
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,
     )
 
 
-def _told(identity: Identity) -> dict[str, Any]:
+def _device(identity: Identity, found: Mapping[str, str]) -> str:
+    """Return what a device calls itself; phones have no board of the device tree, and all are called localhost."""
+    return found.get("model") or identity.board or identity.hostname
+
+
+def _system(identity: Identity, found: Mapping[str, str]) -> str:
+    return f"Android {found['android']}" if "android" in found else identity.os
+
+
+def _told(identity: Identity, found: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "device": identity.board or identity.hostname,
+        "device": _device(identity, found),
         "cpu": identity.cpu,
         "cores": identity.cores,
         "memory_mb": identity.memory_mb,
-        "os": identity.os,
+        "os": _system(identity, found),
         "kernel": identity.kernel,
         "python": identity.python,
         "packages": identity.packages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
+from harness import limits
 from targets import profile
 from targets.profile import Target
 
@@ -37,10 +39,14 @@ class RunTable(Table):
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
     budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    rounds: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="fewest of a cell, where more than the setting's"
+    )
     sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
     fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
     streams: Positive = Field(1, description="cameras")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
+    budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""
     missing_ok: Annotated[int, Field(ge=0)] | tuple[str, ...] = Field(
         0, description="how many targets may be missing of a night, or which"
@@ -70,6 +76,7 @@ class Config(Table):
 
     targets: dict[str, dict[str, Any]] = Field(default_factory=dict, description="see the profile's schema")
     runs: dict[str, RunTable] = Field(default_factory=dict)
+    budgets: dict[str, Any] = Field(default_factory=dict)
     store: Store = Store()
 
 
@@ -88,7 +95,12 @@ class Workspace:
 
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
-        return profile.resolve(name, self.config.targets, str(self.path or NAME))
+        target = profile.resolve(name, self.config.targets, str(self.path or NAME))
+        native = target.settings.native
+        if native is None:
+            return target
+        settings = target.settings.model_copy(update={"native": self.folder.absolute() / native})
+        return target.model_copy(update={"settings": settings})
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""
@@ -114,6 +126,11 @@ class Workspace:
         beside = self.folder / word
         return str(beside) if beside.exists() else word
 
+    def limits(self, table: RunTable, targets: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return the budgets of a run by target; raises ConfigError where one is unknown."""
+        limits.check(table.budgets, self.target_names(), "budgets")
+        return {name: limits.on(name, (self.config.budgets, table.budgets)) for name in targets}
+
     @property
     def runs_folder(self) -> Path:
         """Where runs are kept."""
@@ -137,6 +154,9 @@ def load(path: Path | None) -> Workspace:
     workspace = Workspace(toml.validated(Config, toml.load(found), str(found)), found)
     for name in workspace.config.targets:
         workspace.target(name)  # a typo is told now, not when the target is first used
+    limits.check(workspace.config.budgets, workspace.target_names(), f"{found}: budgets")
+    for name, run in workspace.config.runs.items():
+        limits.check(run.budgets, workspace.target_names(), f"{found}: runs.{name}.budgets")
     return workspace
 
 
@@ -151,6 +171,8 @@ def json_schema() -> dict[str, Any]:
         "default": profile.DEFAULT,
     }
     schema["properties"]["targets"]["additionalProperties"] = target
+    schema["properties"]["budgets"] |= limits.json_schema()
+    schema["$defs"]["RunTable"]["properties"]["budgets"] |= limits.json_schema()
     names = profile.Target.model_json_schema()["properties"]["name"]
     schema["properties"]["targets"]["propertyNames"] = {key: names[key] for key in ("pattern", "maxLength")}
     return schema

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import files
-from harness import method, places, watch
+from harness import method, peers, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.endurance import Endurance
@@ -79,6 +79,7 @@ class Measuring:
             self._memory,
             self._accuracy,
             self._operators,
+            self._peers,
             Endurance(self, self.pause).run,
         ):
             step()
@@ -100,7 +101,8 @@ class Measuring:
             was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
             self.add("warning", text=text)
-        self.add("target", target=self.target.name, identity=vars(identity))
+        found = dict(self.session.found.settings)
+        self.add("target", target=self.target.name, identity=vars(identity), found=found)
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -129,10 +131,12 @@ class Measuring:
             self.add("check", cell=cell.id, **fields)
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
-        cores = self.session.identity.cores
+        affinity = self.session.found.affinity
+        cores = len(affinity) if affinity else self.session.identity.cores
         reason = self.session.refused.get(cell.key.runtime, "")
         if cell.key.threads > cores:
-            reason = f"{cell.key.threads} threads on a device with {cores} cores."
+            which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
+            reason = f"{cell.key.threads} threads on {which}."
         return {"outcome": Outcome.UNSUPPORTED, "reason": reason} if reason else None
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
@@ -214,13 +218,34 @@ class Measuring:
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
+    def _peers(self) -> None:
+        """Have the user's own tool measure the models that it reads, once for each number of threads."""
+        native, found = self.target.settings.native, self.session.found
+        for cell in self.cells if native else ():
+            name, threads = cell.key.variant, cell.key.threads
+            variant = self.plan.variant(name)
+            if (
+                native is None
+                or variant.info.format != "tflite"
+                or (name, threads) in self.state.peers[self.target.name]
+            ):
+                continue
+            self.told(f"{peers.TOOL} with {name}")
+            words, frames = peers.options(self.method, threads), self.method.warmup_frames + self.method.round_frames
+            seconds = self.deadline(cell, frames) + self.method.warmup_s + self.method.round_s
+            peer = peers.measure(self.session, native, variant.files[0].path, words, found.affinity, seconds)
+            fields = {"target": self.target.name, "variant": name, "threads": threads}
+            self.add("peer", **fields, peer=peer.model_dump(mode="json"))
+
     # -- jobs
 
     def job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         """Return the job of a pass of a cell; `settings` are further fields of Job."""
         variant = self.plan.variant(cell.key.variant)
         command = self.session.command(cell.key.runtime)
-        return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
+        affinity = self.session.found.affinity
+        where = {"command": command, "affinity": list(affinity) if affinity else None}
+        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **where, **settings)
 
     def deadline(self, cell: PlannedCell, frames: int) -> float:
         """Return the most seconds that so many frames of a cell may take, its start included."""

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
@@ -94,6 +94,7 @@ class Plan(Planned):
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
+    budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant:
@@ -172,6 +173,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
+    _refuse_missing_tools(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells(variants, target, table)]
@@ -186,7 +188,7 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s),
+        method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,
@@ -195,6 +197,7 @@ def make(
         variants=tuple(planned_variant(variant) for variant in variants),
         targets=tuple(targets),
         cells=tuple(cells),
+        budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
 
@@ -296,6 +299,13 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
                 f"there is no runtime '{plain}'.",
                 toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
+
+
+def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+    for target in targets:
+        native = target.settings.native
+        if native and not native.is_file():
+            raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")
 
 
 def recheck(plan: Plan) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, T
 from harness import pack
 from harness.agent import protocol
 from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress, Vital, VitalSample
+from harness.readiness import Found
+from targets import shell
 from targets.transport import Channel, Transport
 
 Body = TypeVar("Body")
@@ -120,6 +123,9 @@ class Session:
         commands: the same by runtime, for those that have an environment of their own.
         refused: why a runtime cannot be had there, by the same.
 
+    Attributes:
+        found: what the device was found as, for who made the session to say.
+
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
     """
@@ -134,6 +140,7 @@ class Session:
         refused: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
+        self.found = Found()
         self._command = tuple(command)
         self._commands = commands or {}
         self.refused = dict(refused or {})
@@ -208,12 +215,20 @@ class Session:
         """Return what starts Python on the device for a runtime, as a run names it."""
         return list(self._commands.get(runtime, self._command))
 
+    def execute(self, argv: Sequence[str], deadline: Deadline) -> shell.Done:
+        """Run a program on the device beside the agent, to its end; `{root}` in a word is the device's folder."""
+        return self._persist(lambda: shell.run(self._transport, argv, deadline))
+
     def run(self, job: Job, listen: Listener | None = None) -> JobResult:
         """Have a job done; a lost link is made again and the finished result collected, once.
+
+        A job that does not say what starts Python is started as the agent is.
 
         Raises:
             TargetError: the device is lost, or what it sent is not our protocol.
         """
+        if not job.command:
+            job = replace(job, command=self.command(job.runtime))
         for lost in range(LOSSES + 1):
             try:
                 return self._result(self._answer(job, lost > 0, listen), job)

@@ -13,7 +13,7 @@ from targets.profile import Target
 def asked(target: Target) -> list[protocol.Vital]:
     """Return the readings that a target's profile asks for."""
     return [
-        protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
+        protocol.Vital(name, vital.file, list(vital.command) if vital.command else None, vital.during)
         for name, vital in target.settings.vitals.items()
     ]
 

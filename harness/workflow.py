@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, state
+from harness import collect, journal, places, plan, provision, readiness, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -24,7 +24,7 @@ from harness.session import Session
 from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Outcome, Run
+from reports.records import Judgement, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -164,12 +164,15 @@ def _session(target: Target, stop: Stop | None, wanted: Sequence[str]) -> Sessio
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
+        found = readiness.look(target, transport)
         ready = provision.ensure(target, transport, wanted=wanted)
     except BaseException:
         transport.close()
         raise
     cache_mb = target.settings.cache_mb
-    return Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session = Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session.found = found
+    return session
 
 
 def _matching(session: Session, target: Target) -> Session:
@@ -215,7 +218,9 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 3 where a cell is not, 4 where nothing was measured."""
+    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
     if not any(cell.outcome is Outcome.OK for cell in run.cells):
         return 4
+    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+        return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

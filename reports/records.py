@@ -47,6 +47,15 @@ class Trust(StrEnum):
     EMULATED = "emulated"
 
 
+class Judgement(StrEnum):
+    """What became of a budget."""
+
+    MET = "met"
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+    NOT_MEASURED = "not-measured"
+
+
 class Decision(StrEnum):
     """What a comparison with a baseline says."""
 
@@ -106,6 +115,9 @@ class Vitals(Record):
     load_1m: float | None = None
     swap_used_mb: float | None = None
     memory_available_mb: float | None = None
+    battery_percent: float | None = None
+    battery_c: float | None = None
+    powered_by: str | None = None  # "USB", "AC", "battery"
 
 
 class Round(Record):
@@ -170,6 +182,29 @@ class OperatorTime(Record):
     node: str
     ms_per_frame: float
     calls_per_frame: float
+
+
+class PeerFigure(Record):
+    """One figure of another tool, as it printed it."""
+
+    figure: str
+    value: float
+    unit: str
+
+
+class Peer(Record):
+    """What another tool measured of a cell's model on the same device; never ours."""
+
+    tool: str
+    sha256: str
+    command: str
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    figures: tuple[PeerFigure, ...] = ()
+
+    def value(self, figure: str) -> float | None:
+        """Return one figure, None where the tool did not print it."""
+        return next((entry.value for entry in self.figures if entry.figure == figure), None)
 
 
 class Sustained(Record):
@@ -312,6 +347,7 @@ class Cell(Record):
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     operators: tuple[OperatorTime, ...] = ()
+    peers: tuple[Peer, ...] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
     role: Literal["candidate", "baseline"] = "candidate"
@@ -324,6 +360,22 @@ class Cell(Record):
     def metric(self, metric: str, scope: str) -> Metric | None:
         """Return one figure with its interval, None where there is none."""
         return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
+
+
+class BudgetCheck(Record):
+    """One budget, held against one cell: met or broken only where the whole interval says so."""
+
+    cell: str  # Cell.id
+    budget: str  # e.g. "p95_ms", a key of reports.budgets.BUDGETS
+    unit: str
+    limit: float
+    at_most: bool  # else at least
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    verdict: Judgement
+    reason: str = ""
+    next_step: str = ""
 
 
 class Gates(Record):
@@ -540,6 +592,7 @@ class Run(Record):
     variants: tuple[Variant, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    budgets: tuple[BudgetCheck, ...] = ()
     baseline: Baseline | None = None
     comparisons: tuple[Comparison, ...] = ()
     agreement: tuple[Agreement, ...] = ()

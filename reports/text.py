@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, endurance, figures, tables
+from reports import agreement, budgets, endurance, figures, tables
 from reports.headline import headline
 from reports.nights import sentence
-from reports.records import Cell, Night, Outcome, Run, Target
+from reports.records import Cell, Judgement, Night, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
+    parts += [budget_table(run)] if run.budgets else []
     parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     parts += night_lines(run.night) if run.night else []
@@ -80,6 +81,26 @@ def night_lines(night: Night) -> list[RenderableType]:
         for finding in night.findings
     ]
     return [head, *findings]
+
+
+def budget_table(run: Run) -> Table:
+    """Return the budgets that are not met, a row each, with what would decide those that are undecided."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    keys = {cell.id: cell.key for cell in run.cells}
+    title = Text(f"Budgets: {budgets.counts(run)}")
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left", show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            said = f"{check.budget} of {keys[check.cell]}: {budgets.held(check)}"
+            step = f" -> {check.next_step}" if check.next_step else ""
+            word = str(check.verdict).replace("-", " ")
+            shown.add_row(Text(word, style="red" if word == "broken" else "yellow"), Text(said + step))
+    return shown
 
 
 def reasons(run: Run) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.records import Cell, Run
+from reports import budgets
+from reports.records import Cell, Judgement, Run
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Worse:
 
 def worse(run: Run) -> Iterator[Worse]:
     """Yield what a run's comparisons and budgets call worse."""
-    yield from ()
+    for check in budgets.of(run, Judgement.BROKEN):
+        yield Worse(check.cell, "budget", check.budget, budgets.sentence(run, check))
 
 
 def baseline(run: Run) -> str:
@@ -32,11 +34,6 @@ def baseline(run: Run) -> str:
 def candidates(run: Run) -> tuple[Cell, ...]:
     """Return the cells that were asked about."""
     return run.cells
-
-
-def budget_lines(run: Run, cell: str) -> Iterator[tuple[str, str, str]]:
-    """Yield name, kind ("failure", "skipped", or "" where it is met) and message of a cell's budgets."""
-    yield from ()
 
 
 def words(run: Run) -> dict[str, str]:

@@ -90,6 +90,7 @@ class Vital:
     name: str
     file: str | None = None  # may hold one "*", then every match is read
     command: list[str] | None = None
+    during: bool = True  # also while frames are timed
 
 
 @dataclass(frozen=True)

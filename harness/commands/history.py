@@ -18,11 +18,12 @@ from edgerig.errors import ConfigError, RunError
 from harness import baselines, chronicle, people, workflow
 from harness.commands import common
 from reports import figures, patterns, trends
+from reports.budgets import BUDGETS
 from reports.history import METRICS, History
 from reports.records import Acceptance, Key
 from reports.trends import Trend
 
-ACCEPTABLE = (*METRICS, "outcome", "silent")
+ACCEPTABLE = tuple(dict.fromkeys((*METRICS, *BUDGETS, "outcome", "silent")))
 
 pattern_argument = click.argument("pattern", metavar="[CELL]", default="")
 

@@ -1,4 +1,6 @@
-"""`cells.csv`, a row a cell, `results.csv`, a row a figure, and `agreement.csv`, a row a comparison of scores.
+"""`cells.csv`, a row a cell, `results.csv`, a row a figure, and two tables more.
+
+`agreement.csv` has a row a comparison of scores, `budgets.csv` a row a budget and cell.
 
 UTF-8, commas, empty: not measured.
 
@@ -20,12 +22,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
-    """Return the tables as CSV."""
-    return {
+    """Return the tables as CSV, that of the budgets where there are any."""
+    found = {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
         "agreement.csv": _csv(tables.AGREEMENT_COLUMNS, tables.agreement_rows(run)),
     }
+    if run.budgets:
+        found["budgets.csv"] = _csv(tables.BUDGET_COLUMNS, tables.budget_rows(run))
+    return found
 
 
 def _csv(columns: Iterable[str], rows: Iterator[Mapping[str, object]]) -> str:

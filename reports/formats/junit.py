@@ -14,9 +14,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from reports import verdicts
+from reports import budgets, verdicts
 from reports.patterns import path
-from reports.records import Cell, Finding, Outcome, Run
+from reports.records import BudgetCheck, Cell, Finding, Judgement, Outcome, Run
 
 # All that XML 1.0 lets nobody write, not even escaped.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -86,9 +86,18 @@ def _cases(run: Run, cell: Cell) -> Iterator[_Case]:
     classname = ".".join(("edgerig", run.name or "run", key.target, key.runtime, key.provider))
     seconds = sum(entry.seconds for entry in cell.rounds)
     yield _Case(f"{key.variant}, {threads}", classname, seconds, *_standing(run, cell))
-    for name, kind, message in verdicts.budget_lines(run, cell.id):
-        accepted = kind == "failure" and _accepted(run, cell.id, name)
-        yield _Case(f"{key.variant}, {threads}: {name}", classname, 0.0, "" if accepted else kind, "budget", message)
+    for check in run.budgets:
+        if check.cell == cell.id:
+            name = f"{key.variant}, {threads}: {check.budget} {budgets.limit_of(check)}"
+            yield _Case(name, classname, 0.0, *_held(run, check))
+
+
+def _held(run: Run, check: BudgetCheck) -> tuple[str, str, str]:
+    """Return kind, type and message of a budget's test case; one that is not decided is skipped, and says why."""
+    told = f"{budgets.sentence(run, check)} {check.next_step}".strip()
+    if check.verdict is Judgement.BROKEN:
+        return ("", "", "") if _accepted(run, check.cell, check.budget) else ("failure", "budget", told)
+    return ("", "", "") if check.verdict is Judgement.MET else ("skipped", "budget", told)
 
 
 def _standing(run: Run, cell: Cell) -> tuple[str, str, str]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, figures
+from reports import agreement, budgets, figures
 from reports.headline import headline
 from reports.nights import sentence
-from reports.records import Cell, Night, Run
+from reports.records import Cell, Judgement, Night, Run
 
 _COLUMNS = (
     "variant",
@@ -40,6 +40,7 @@ def _lines(run: Run) -> Iterator[str]:
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
     for line in (*agreement.sentences(run), *run.warnings):
@@ -52,6 +53,18 @@ def _night(night: Night) -> Iterator[str]:
     for finding in night.findings:
         yield f"- {finding.level}: {_plain(finding.text)}"
     yield ""
+
+
+def _budgets(run: Run) -> Iterator[str]:
+    """Yield the budgets that are not met, a line each."""
+    if run.budgets:
+        yield ""
+        yield f"**Budgets: {_plain(budgets.counts(run))}**"
+        yield ""
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            step = f" → {check.next_step}" if check.next_step else ""
+            yield f"- {_plain(budgets.sentence(run, check) + step)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
