@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgerig import digest
-from harness import method, watch
+from harness import method, race, watch
 from harness.agent import protocol
 from harness.agent.protocol import JobResult
 from harness.heat import Gate
 from harness.plan import PlannedCell
-from reports import statistics, taint
+from reports import statistics, taint, trust
 from reports.records import Outcome, Round
 
 if TYPE_CHECKING:
@@ -44,11 +44,27 @@ class Rounds:
             for cell in self._shuffled(number):
                 if len(self._state.rounds[cell.id]) <= number and self._open(cell):
                     self._round(cell)
+            self._race()
         number = self._method.rounds_min
         while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
             for cell in wanting:
                 self._round(cell)
+            self._race()
             number += 1
+
+    def _race(self) -> None:
+        """Let cells drop out that another one of this target beats in everything."""
+        if not self._state.plan.race:
+            return
+        runners = [self._runner(cell) for cell in self._measuring.cells if self._open(cell)]
+        for cell, reason in race.beaten(runners):
+            self._measuring.add("dropped", cell=cell, reason=reason)
+
+    def _runner(self, cell: PlannedCell) -> race.Runner:
+        counting = trust.counted(self._state.judged(cell))
+        info = self._state.plan.variant(cell.key.variant).info
+        medians = {entry.number: self._median(entry) for entry in counting if entry.frames}
+        return race.Runner(cell.id, info.name, medians, self._measuring.auc(cell), info.bytes)
 
     def _shuffled(self, number: int) -> list[PlannedCell]:
         """Return the cells in the order of a round, which the seed decides, also after a resume."""
@@ -57,15 +73,15 @@ class Rounds:
         return [cells[place] for place in order]
 
     def _open(self, cell: PlannedCell) -> bool:
-        return not self._state.dead(cell) and cell.id not in self._state.skipped
+        left_out = cell.id in self._state.skipped or cell.id in self._state.dropped
+        return not left_out and not self._state.dead(cell)
 
     def _wants_more(self, cell: PlannedCell) -> bool:
         """Whether rounds have to be repeated or p50 is not yet known as asked, and the cell's budget allows another."""
         rounds = self._state.rounds[cell.id]
         if not self._open(cell) or not method.goes_on(self._method) or not rounds:
             return False
-        seconds = [entry.seconds for entry in rounds]
-        if sum(seconds) + float(np.mean(seconds)) > self._method.budget_s:
+        if not self._affordable([entry.seconds for entry in rounds]):
             return False
         counting = taint.clean(self._state.judged(cell))
         if len(counting) < self._method.rounds_min:
@@ -73,12 +89,20 @@ class Rounds:
         interval = statistics.t_interval([self._median(entry) for entry in counting if entry.frames])
         return interval is None or statistics.relative_half_width(interval) > self._method.half_width
 
+    def _affordable(self, seconds: list[float]) -> bool:
+        """Whether a cell whose rounds took so long may have another one."""
+        within = sum(seconds) + float(np.mean(seconds)) <= self._method.budget_s
+        return within and self._measuring.schedule.spare(seconds)
+
     def _median(self, entry: Round) -> float:
         frames = np.load(self._measuring.journal.folder / "frames" / (entry.frames or ""))
         return float(np.median(frames[entry.warmup :, END_TO_END]))
 
     def _round(self, cell: PlannedCell) -> None:
         measuring, plan = self._measuring, self._method
+        if measuring.schedule.over:
+            measuring.add("skipped", cell=cell.id, reason="the run had to be finished before its rounds were.")
+            return
         if not self._gate.passed():
             measuring.add("skipped", cell=cell.id, reason=self._too_hot())
             return
@@ -115,6 +139,7 @@ class Rounds:
             seconds=result.seconds,
             frames=frames,
             warmup=result.warmup,
+            frames_s=(result.frames_s[0], result.frames_s[1]) if len(result.frames_s) == 2 else None,
             waited_share=_share(result, "waited_share"),
             stolen_share=_share(result, "stolen_share"),
             vitals=tuple(watch.readings(self._measuring.target, result.vitals)),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, statistics
+from reports import decide, endurance, energy, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -105,6 +105,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
         id=cell_id(key),
@@ -115,6 +116,7 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *drawn,
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,
             *endurance.sustained_metrics(measured.sustained),
@@ -237,6 +239,17 @@ def _start_metrics(rounds: Sequence[Round]) -> Iterator[Metric]:
         if ends:  # some cold rounds can pull the mean of the logs so far that its interval leaves the median
             ends = Interval(min(ends.low, median), max(ends.high, median))
         yield _metric(name, "all", "ms", median, len(known), True, ends)
+    yield from _cold_starts(rounds)
+
+
+def _cold_starts(rounds: Sequence[Round]) -> Iterator[Metric]:
+    """Yield how long a fresh process takes to its first answer, over processes; Python's own start is not in it."""
+    parts = [(entry.import_ms, entry.load_ms, entry.first_frame_ms) for entry in rounds]
+    whole = [sum(known) for entry in parts if len(known := [value for value in entry if value is not None]) == 3]
+    if whole:
+        yield _metric("cold_start_p50", "all", "ms", statistics.percentile(whole, 50), len(whole), True)
+        yield _metric("cold_start_min", "all", "ms", min(whole), len(whole), True)
+        yield _metric("cold_start_max", "all", "ms", max(whole), len(whole), True)
 
 
 # --- memory ---

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, figures, nights
+from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, nights
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -139,6 +139,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
         "agreement": agreement.by_kind(run),
+        "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
         "courses": list(_courses(run, looks)),
         "memory": _memory(run),

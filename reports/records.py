@@ -115,6 +115,10 @@ class Vitals(Record):
     load_1m: float | None = None
     swap_used_mb: float | None = None
     memory_available_mb: float | None = None
+    power_w: float | None = None
+    power_of: str | None = None  # what that is the power of, e.g. "the battery"
+    energy_j: float | None = None  # a counter; only its increase means something
+    energy_of: str | None = None
     battery_percent: float | None = None
     battery_c: float | None = None
     powered_by: str | None = None  # "USB", "AC", "battery"
@@ -130,6 +134,7 @@ class Round(Record):
     seconds: float
     frames: str | None = None  # file under frames/, int64 ns [n, 5]
     warmup: int = 0  # rows of it that do not count
+    frames_s: tuple[float, float] | None = None  # begin and end of those that do, on the clock of the vitals
     import_ms: float | None = None
     load_ms: float | None = None
     first_frame_ms: float | None = None
