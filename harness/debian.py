@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +87,8 @@ def fetch(names: Sequence[str], machine: str, mirror: str = MIRROR) -> list[Deb]
 
 
 def _file_names(home: Path, names: Sequence[str]) -> list[str]:
-    # What lies in the working folder already is not listed.
-    with tempfile.TemporaryDirectory() as empty:
-        what = f"the packages {', '.join(names)}"
-        listed = _apt(home, "download", "--print-uris", *names, cwd=Path(empty), what=what)
+    # Not from the folder of packages: apt leaves out of its list what lies where it stands.
+    listed = _apt(home, "download", "--print-uris", *names, cwd=home, what=f"the packages {', '.join(names)}")
     found = re.findall(r"^'[^']+' (\S+\.deb) \d+", listed, re.M)
     if len(found) != len(names):
         raise HostError(f"apt names {len(found)} files for {len(names)} packages: {listed[:300]}")

@@ -235,7 +235,7 @@ def _bundled(target: Target, transport: Transport, wanted: Sequence[str]) -> Pro
         spec for spec in dict.fromkeys((*target.settings.runtimes, *wanted)) if bundle.packages_of([spec], machine)
     ]
     common = bundle.best(machine, asked)
-    launcher, sent = _emulator(target, transport) if target.settings.emulator else ((), 0)
+    launcher, sent = _emulator(target, transport) if target.settings.emulator == emulator.QEMU_USER else ((), 0)
     words = (*target.settings.launcher, *launcher)
     own, refused = {}, {}
     for spec in asked:
