@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, nights
+from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, nights, peers
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -147,6 +147,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "conditions": _conditions(run),
         "profiles": [_profile(cell) for cell in run.cells if cell.operators and cell.key.target in real],
         "fingerprints": _fingerprints(run),
+        "peers": peers.beside(run),
         "authors": [(variant, figure) for variant in run.variants for figure in variant.authors],
         "open": _OPEN,
     }
@@ -173,6 +174,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield "The faces are drawn, not photographed: accuracy says how variants differ, not how good they are."
     if any(target.emulated for target in run.targets):
         yield "Emulated targets stand apart: their times are those of an emulator and are neither ranked nor drawn."
+    yield from figures.notes(run)
     for target in run.targets:
         if target.outcome is not Outcome.OK:
             yield f"Target {target.name}: {target.outcome}" + (f", {target.reason}" if target.reason else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, endurance, energy, figures, tables
+from reports import agreement, budgets, endurance, energy, figures, peers, tables
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Outcome, Run, Target
@@ -28,6 +28,7 @@ def summary(run: Run) -> RenderableType:
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [budget_table(run)] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     parts += night_lines(run.night) if run.night else []
     return Group(*parts)
