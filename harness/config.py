@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import toml
 from edgerig.errors import ConfigError
+from reports.records import Gates
 from targets import profile
 from targets.profile import Target
 
@@ -38,6 +39,9 @@ class RunTable(Table):
     seed: Annotated[int, Field(ge=0)] = 0
     budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
+    baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
+    measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
+    fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
     tag: str = ""
 
 
@@ -53,6 +57,7 @@ class Config(Table):
     targets: dict[str, dict[str, Any]] = Field(default_factory=dict, description="see the profile's schema")
     runs: dict[str, RunTable] = Field(default_factory=dict)
     store: Store = Store()
+    gates: Gates = Gates()
 
 
 class Workspace:
@@ -89,6 +94,7 @@ class Workspace:
             update={
                 "variants": tuple(self._resolved(word) for word in table.variants),
                 "faces": str(self.folder / table.faces) if table.faces else None,
+                "baseline": self._resolved(table.baseline) if table.baseline else None,
             }
         )
 

@@ -11,14 +11,16 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from edgerig import digest, files
-from harness import method, places
+from harness import method, pairs, places
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.journal import Journal
+from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.runtimes import provider_of, runtime_of
@@ -144,14 +146,34 @@ class Measuring:
                 self._round(cell)
             number += 1
 
-    def _shuffled(self, number: int) -> list[PlannedCell]:
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure pairs that a session flagged once more, with processes and an order of their own, until it is clear.
+
+        Raises TargetError where the device is lost; what was flagged is then not confirmed.
+        """
+        self._identify()
+        self._fit_faces()
+        self._push()
+        number = 0
+        while wanting := pairs.unsettled(self.state, self.journal.folder, flagged):
+            for cell in self._shuffled(number, session=2):
+                if cell.id in wanting:
+                    self._round(cell, "again")
+            number += 1
+
+    def _shuffled(self, number: int, session: int = 1) -> list[PlannedCell]:
         """Return the cells in the order of a round, which the seed decides, also after a resume."""
         key = int(digest.of_bytes(self.target.name.encode())[:8], 16)
-        order = np.random.default_rng([self.plan.seed, key, number]).permutation(len(self.cells))
+        seed = [self.plan.seed, key, number, *([session] if session > 1 else [])]
+        order = np.random.default_rng(seed).permutation(len(self.cells))
         return [self.cells[place] for place in order]
 
     def _wants_more(self, cell: PlannedCell) -> bool:
-        """Whether p50's interval is still wider than asked and the cell's budget allows another round."""
+        """Whether a comparison, else p50's interval, asks for another round and the cell's budget allows it."""
+        if pair := pairs.of(self.plan, cell):
+            asked = pairs.wants(self.state, self.journal.folder, pair, cell)
+            if asked or cell.role == "baseline":
+                return asked
         plan, rounds = self.method, self.state.rounds[cell.id]
         if self.state.dead(cell) or not method.goes_on(plan) or not rounds:
             return False
@@ -165,8 +187,9 @@ class Measuring:
         frames = np.load(self.journal.folder / "frames" / (entry.frames or ""))
         return float(np.median(frames[entry.warmup :, END_TO_END]))
 
-    def _round(self, cell: PlannedCell) -> None:
-        number, plan = len(self.state.rounds[cell.id]) + 1, self.method
+    def _round(self, cell: PlannedCell, event: Literal["round", "again"] = "round") -> None:
+        done = self.state.rounds if event == "round" else self.state.again
+        number, plan = len(done[cell.id]) + 1, self.method
         self.progress.step(self.target.name, f"round {number} of {cell.key}")
         frames = max(plan.warmup_frames + plan.round_frames, 1)
         job = self._job(
@@ -180,8 +203,8 @@ class Measuring:
             deadline_s=self._deadline(cell, frames) + plan.warmup_s + plan.round_s,
         )
         result = self.session.run(job)
-        name = self._kept(job, result, "frames", f"{cell.id}-{number}.npy")
-        self._add("round", cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
+        name = self._kept(job, result, "frames", f"{cell.id}-{'' if event == 'round' else event}{number}.npy")
+        self._add(event, cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
         self.session.forget(job)
         self.progress.advance(self.target.name, self.plan.round_seconds(self.target.name))
 

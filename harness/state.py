@@ -37,6 +37,7 @@ class State:
     identities: dict[str, Identity] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
+    again: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))  # of a second session
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
@@ -73,6 +74,10 @@ def _round(state: State, event: Event) -> None:
     state.rounds[event["cell"]].append(Round.model_validate(event["round"]))
 
 
+def _again(state: State, event: Event) -> None:
+    state.again[event["cell"]].append(Round.model_validate(event["round"]))
+
+
 def _memory(state: State, event: Event) -> None:
     state.memory[event["cell"]] = Memory.model_validate(event["memory"])
 
@@ -101,6 +106,7 @@ _HANDLERS: dict[str, Any] = {
     "target": _target,
     "check": _check,
     "round": _round,
+    "again": _again,
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,

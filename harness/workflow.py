@@ -5,6 +5,7 @@ Killing it at any moment loses one round at most.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, state
+from harness import baselines, collect, folders, pairs, places, plan, provision, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -51,6 +52,7 @@ def start(planned: Plan, runs: Path, progress: Progress, wait_s: float = 0.0) ->
         KeyboardInterrupt: passed on after the results so far are rendered; its note is the run's folder.
     """
     folder = files.make_folder(runs / planned.id)
+    baselines.keep(planned)
     with Journal(folder) as book:
         book.append("run", plan=planned.model_dump(mode="json"))
         _measure(state.of(planned), book, progress, wait_s)
@@ -112,11 +114,12 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease:
-            session = open_session(target, stop)
-            try:
+            with contextlib.closing(open_session(target, stop)) as session:
                 Measuring(known, target, session, book, progress, lease.check).run()
-            finally:
-                session.close()
+            if flagged := pairs.flagged(known, book.folder, target.name):
+                told(f"{len(flagged)} slower than the baseline: a second session")
+                with contextlib.closing(open_session(target, stop)) as session:
+                    Measuring(known, target, session, book, progress, lease.check).confirm(flagged)
     except TargetError as error:
         event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
         book.append("lost", **event)
@@ -191,26 +194,14 @@ def render(folder: Path, formats: Sequence[str] = FORMATS) -> Run:
     return run
 
 
-def find_run(runs: Path, name: str) -> Path:
-    """Return the folder of a run by path, id, beginning of an id, or "latest"; raises RunError."""
-    if (Path(name) / journal.NAME).is_file():
-        return Path(name)
-    known = run_folders(runs)
-    matches = known[-1:] if name == "latest" else [folder for folder in known if folder.name.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RunError(f"'{name}' begins the names of {len(matches)} runs in {runs}.", "Give more of the name.")
-    raise RunError(f"there is no run '{name}' in {runs}.", "`edgerig list runs` names them; a path works too.")
-
-
-def run_folders(runs: Path) -> list[Path]:
-    """Return the folders of all runs, the oldest first."""
-    return sorted(path.parent for path in runs.glob(f"*/{journal.NAME}"))
+find_run = folders.find
+run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 3 where a cell is not, 4 where nothing was measured."""
-    if not any(cell.outcome is Outcome.OK for cell in run.cells):
+    """Return 0 where all is well, 1 for a confirmed regression, 3 for a cell that is not ok, 4 if nothing was measured."""
+    if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
+    if any(comparison.red for comparison in run.comparisons):
+        return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0
