@@ -83,7 +83,7 @@ def stored(sha256: str) -> Path:
 
 
 def keep(plan: Plan) -> None:
-    """Keep a copy of every file of a plan, so that a later run can be compared with it; raises OutputError, DiskFull."""
+    """Keep a copy of every file of a plan, for later runs to be compared with; raises OutputError or DiskFull."""
     folder = files.make_folder(places.models())
     for file in (file for variant in plan.variants for file in variant.files):
         copy = stored(file.sha256)

@@ -29,6 +29,7 @@ COMMANDS = {
     "leases": ("harness.commands.share:leases", "Say who has each target."),
     "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target."),
     "provision": ("harness.commands.share:provision", "Make a target's Python ready; devices need no internet."),
+    "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
+from harness import verdicts
 from harness.agent.protocol import Identity
 from harness.plan import PlannedCell
 from harness.state import State
@@ -43,6 +44,7 @@ def collect(state: State, folder: Path) -> Run:
     """
     passes = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
     cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
+    scores = {key: found.rows for key, found in passes.items()}
     run = Run(
         id=state.plan.id,
         name=state.plan.name,
@@ -59,6 +61,8 @@ def collect(state: State, folder: Path) -> Run:
         variants=tuple(variant.info for variant in state.plan.variants),
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
+        baseline=state.plan.baseline,
+        comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, scores),
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
     )
@@ -110,7 +114,7 @@ def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) 
     """Return how the passes agree, each taken once, with the fingerprint of the first cell that shares it."""
     first: dict[str, Cell] = {}
     for planned, cell in zip(state.plan.cells, cells, strict=True):
-        if planned.scores_id in passes:
+        if planned.scores_id in passes and planned.role == "candidate":
             first.setdefault(planned.scores_id, cell)
     parents = {variant.info.name: variant.info.parent for variant in state.plan.variants}
     return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents)
@@ -141,7 +145,7 @@ def _score_rows(path: Path) -> Rows:
 
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
     accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
-    rounds = state.rounds.get(cell.id, [])
+    rounds = state.judged(cell)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -155,7 +159,7 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     method = state.plan.method_on(cell.key.target)
     target = next(target for target in state.plan.targets if target.name == cell.key.target)
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
-    return finish(outcome=outcome, reason=reason, next_step=step)
+    return finish(outcome=outcome, reason=reason, next_step=step).model_copy(update={"role": cell.role})
 
 
 def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str, str]:
@@ -167,6 +171,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         return check.outcome, check.reason, ""
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
+    if cell.id in state.skipped:
+        return Outcome.SKIPPED, state.skipped[cell.id], f"edgerig resume {state.plan.id}"
     if cell.key.target in state.lost:
         return Outcome.LOST, state.lost[cell.key.target], f"edgerig resume {state.plan.id}"
     return (

@@ -9,31 +9,29 @@ import csv
 import io
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from edgerig import digest, files
-from harness import method, pairs, places
+from edgerig import files
+from harness import method, places
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.journal import Journal
 from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
+from harness.rounds import Rounds
 from harness.runtimes import provider_of, runtime_of
 from harness.session import Session
 from harness.state import State
 from model_zoo import faceset
 from model_zoo.faceset import Face
-from reports import statistics
-from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase, Round, Vitals
-from targets import vitals
+from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase
 from targets.profile import Target
 
-END_TO_END = protocol.STAGES.index("end_to_end")
 SLOWEST = 20.0  # a job may take so many times what its check promised
 _DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
@@ -50,6 +48,7 @@ class Measuring:
         journal: of the run.
         progress: who is told.
         still_ours: raises TargetError where the device's lease was lost.
+        pause: sleeps; may raise to end the waiting.
     """
 
     state: State
@@ -58,6 +57,7 @@ class Measuring:
     journal: Journal
     progress: Progress
     still_ours: Callable[[], None]
+    pause: Callable[[float], object] = time.sleep
 
     def __post_init__(self) -> None:
         self.plan: Plan = self.state.plan
@@ -70,10 +70,23 @@ class Measuring:
         self._identify()
         self._fit_faces()
         self._push()
-        for step in (self._check, self._rounds, self._memory, self._accuracy, self._operators):
+        self._check()
+        for step in (Rounds(self, self.pause).run, self._memory, self._accuracy, self._operators):
             step()
 
-    def _add(self, event: str, **fields: object) -> None:
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure pairs that were flagged once more, until it is clear; raises TargetError where the device is lost."""
+        self._identify()
+        self._fit_faces()
+        self._push()
+        Rounds(self, self.pause, session=2).confirm(flagged)
+
+    def told(self, text: str) -> None:
+        """Tell what is being done now."""
+        self.progress.step(self.target.name, text)
+
+    def add(self, event: str, **fields: object) -> None:
+        """Keep an event: in the journal, on the disk, before anything else happens."""
         self.still_ours()  # before it is kept: somebody else may have disturbed it
         self.journal.append(event, **fields)
         self.state.add({"event": event, **fields})
@@ -84,8 +97,8 @@ class Measuring:
         if before and (before.hostname, before.cpu) != (identity.hostname, identity.cpu):
             was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
-            self._add("warning", text=text)
-        self._add("target", target=self.target.name, identity=vars(identity))
+            self.add("warning", text=text)
+        self.add("target", target=self.target.name, identity=vars(identity))
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -100,8 +113,8 @@ class Measuring:
         alive = {cell.key.variant for cell in self.cells if not self.state.dead(cell)}
         wanted = {file.sha256: file.path for name in alive for file in self.plan.variant(name).files}
         wanted[self._pack_sha256] = self._pack
-        self.progress.step(self.target.name, "pushing what the device does not have")
-        self._add("pushed", target=self.target.name, bytes=self.session.push(wanted))
+        self.told("pushing what the device does not have")
+        self.add("pushed", target=self.target.name, bytes=self.session.push(wanted))
 
     # -- one frame of each cell
 
@@ -109,9 +122,9 @@ class Measuring:
         for cell in self.cells:
             if cell.id in self.state.checks or cell.unsupported:
                 continue
-            self.progress.step(self.target.name, f"one frame of {cell.key}")
+            self.told(f"one frame of {cell.key}")
             fields = self._refused(cell) or self._one_frame(cell)
-            self._add("check", cell=cell.id, **fields)
+            self.add("check", cell=cell.id, **fields)
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
         cores = self.session.identity.cores
@@ -123,7 +136,7 @@ class Measuring:
         }
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
-        job = self._job(cell, "check", images=self._some_images()[:1], deadline_s=self.target.settings.deadline_s)
+        job = self.job(cell, "check", images=self.some_images()[:1], deadline_s=self.target.settings.deadline_s)
         result = self.session.run(job)
         self.session.forget(job)
         return {
@@ -133,117 +146,23 @@ class Measuring:
             "frame_ms": result.times_ns.get("first_frame", 0) / 1e6,
         }
 
-    # -- rounds
-
-    def _rounds(self) -> None:
-        for number in range(self.method.rounds_min):
-            for cell in self._shuffled(number):
-                if len(self.state.rounds[cell.id]) <= number and not self.state.dead(cell):
-                    self._round(cell)
-        number = self.method.rounds_min
-        while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
-            for cell in wanting:
-                self._round(cell)
-            number += 1
-
-    def confirm(self, flagged: Sequence[Pair]) -> None:
-        """Measure pairs that a session flagged once more, with processes and an order of their own, until it is clear.
-
-        Raises TargetError where the device is lost; what was flagged is then not confirmed.
-        """
-        self._identify()
-        self._fit_faces()
-        self._push()
-        number = 0
-        while wanting := pairs.unsettled(self.state, self.journal.folder, flagged):
-            for cell in self._shuffled(number, session=2):
-                if cell.id in wanting:
-                    self._round(cell, "again")
-            number += 1
-
-    def _shuffled(self, number: int, session: int = 1) -> list[PlannedCell]:
-        """Return the cells in the order of a round, which the seed decides, also after a resume."""
-        key = int(digest.of_bytes(self.target.name.encode())[:8], 16)
-        seed = [self.plan.seed, key, number, *([session] if session > 1 else [])]
-        order = np.random.default_rng(seed).permutation(len(self.cells))
-        return [self.cells[place] for place in order]
-
-    def _wants_more(self, cell: PlannedCell) -> bool:
-        """Whether a comparison, else p50's interval, asks for another round and the cell's budget allows it."""
-        if pair := pairs.of(self.plan, cell):
-            asked = pairs.wants(self.state, self.journal.folder, pair, cell)
-            if asked or cell.role == "baseline":
-                return asked
-        plan, rounds = self.method, self.state.rounds[cell.id]
-        if self.state.dead(cell) or not method.goes_on(plan) or not rounds:
-            return False
-        seconds = [entry.seconds for entry in rounds]
-        if sum(seconds) + float(np.mean(seconds)) > plan.budget_s:
-            return False
-        interval = statistics.t_interval([self._median(entry) for entry in rounds if entry.frames])
-        return interval is None or statistics.relative_half_width(interval) > plan.half_width
-
-    def _median(self, entry: Round) -> float:
-        frames = np.load(self.journal.folder / "frames" / (entry.frames or ""))
-        return float(np.median(frames[entry.warmup :, END_TO_END]))
-
-    def _round(self, cell: PlannedCell, event: Literal["round", "again"] = "round") -> None:
-        done = self.state.rounds if event == "round" else self.state.again
-        number, plan = len(done[cell.id]) + 1, self.method
-        self.progress.step(self.target.name, f"round {number} of {cell.key}")
-        frames = max(plan.warmup_frames + plan.round_frames, 1)
-        job = self._job(
-            cell,
-            "latency",
-            images=self._some_images(),
-            warmup_frames=plan.warmup_frames,
-            warmup_s=plan.warmup_s,
-            min_frames=plan.round_frames,
-            min_s=plan.round_s,
-            deadline_s=self._deadline(cell, frames) + plan.warmup_s + plan.round_s,
-        )
-        result = self.session.run(job)
-        name = self._kept(job, result, "frames", f"{cell.id}-{'' if event == 'round' else event}{number}.npy")
-        self._add(event, cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
-        self.session.forget(job)
-        self.progress.advance(self.target.name, self.plan.round_seconds(self.target.name))
-
-    def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
-        return Round(
-            number=number,
-            outcome=Outcome(result.outcome),
-            reason=result.reason,
-            started=result.started,
-            seconds=result.seconds,
-            frames=frames,
-            warmup=result.warmup,
-            vitals=tuple(self._parsed(result)),
-            **{f"{name}_ms": value / 1e6 for name, value in result.times_ns.items() if name in _TIMES},
-        )
-
-    def _parsed(self, result: JobResult) -> Iterator[Vitals]:
-        parsers = {name: vital.parser for name, vital in self.target.settings.vitals.items()}
-        for sample in result.vitals:
-            reading = vitals.parsed(sample.texts, parsers)
-            yield Vitals.model_validate({"when": sample.when, "seconds": sample.seconds, **reading})
-
     # -- memory, accuracy, operators
 
     def _memory(self) -> None:
         for cell in self.cells:
             if cell.id in self.state.memory or self.state.dead(cell):
                 continue
-            self.progress.step(self.target.name, f"memory of {cell.key}")
+            self.told(f"memory of {cell.key}")
             frames = method.MEMORY_FRAMES
-            job = self._job(
+            job = self.job(
                 cell,
                 "memory",
-                images=self._some_images(),
+                images=self.some_images(),
                 min_frames=frames,
-                deadline_s=self._deadline(cell, frames),
+                deadline_s=self.deadline(cell, frames),
             )
             result = self.session.run(job)
-            self._add("memory", cell=cell.id, memory=_memory_of(result).model_dump(mode="json"))
+            self.add("memory", cell=cell.id, memory=_memory_of(result).model_dump(mode="json"))
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
@@ -251,9 +170,9 @@ class Measuring:
         for cell in self.cells:
             if cell.scores_id in self.state.accuracy or self.state.dead(cell):
                 continue
-            self.progress.step(self.target.name, f"accuracy of {cell.key.variant} on {len(self.faces)} faces")
+            self.told(f"accuracy of {cell.key.variant} on {len(self.faces)} faces")
             images = self._images()
-            job = self._job(cell, "accuracy", images=images, deadline_s=self._deadline(cell, len(images)))
+            job = self.job(cell, "accuracy", images=images, deadline_s=self.deadline(cell, len(images)))
             result = self.session.run(job)
             scores = self._scores(cell, job, result)
             accuracy = Accuracy(
@@ -263,13 +182,13 @@ class Measuring:
                 threshold=self.plan.variant(cell.key.variant).info.threshold,
                 pixels_sha256=result.pixels_sha256,
             )
-            self._add("accuracy", scores_id=cell.scores_id, accuracy=accuracy.model_dump(mode="json"))
+            self.add("accuracy", scores_id=cell.scores_id, accuracy=accuracy.model_dump(mode="json"))
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
     def _scores(self, cell: PlannedCell, job: Job, result: JobResult) -> str | None:
         """Keep the per-image scores as CSV and return the file's name; None where there are none."""
-        name = self._kept(job, result, "scores", f"{cell.scores_id}.npy")
+        name = self.kept(job, result, "scores", f"{cell.scores_id}.npy")
         if name is None:
             return None
         raw = self.journal.folder / "scores" / name
@@ -282,26 +201,28 @@ class Measuring:
         for cell in self.cells if self.plan.operators else ():
             if cell.id in self.state.operators or self.state.dead(cell):
                 continue
-            self.progress.step(self.target.name, f"operators of {cell.key}")
-            job = self._job(cell, "profile", images=self._some_images(), min_frames=64, min_s=0.0)
-            result = self.session.run(replace(job, deadline_s=self._deadline(cell, 128)))
+            self.told(f"operators of {cell.key}")
+            job = self.job(cell, "profile", images=self.some_images(), min_frames=64, min_s=0.0)
+            result = self.session.run(replace(job, deadline_s=self.deadline(cell, 128)))
             rows = [OperatorTime.model_validate(vars(row)).model_dump() for row in result.operators]
-            self._add("operators", cell=cell.id, operators=rows, reason=result.reason)
+            self.add("operators", cell=cell.id, operators=rows, reason=result.reason)
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
     # -- jobs
 
-    def _job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
+    def job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
+        """Return the job of a pass of a cell; `settings` are further fields of Job."""
         variant = self.plan.variant(cell.key.variant)
         command = self.session.command(cell.key.runtime)
         return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
 
-    def _deadline(self, cell: PlannedCell, frames: int) -> float:
+    def deadline(self, cell: PlannedCell, frames: int) -> float:
+        """Return the most seconds that so many frames of a cell may take, its start included."""
         check = self.state.checks.get(cell.id)
         return self.target.settings.deadline_s + SLOWEST * frames * (check.frame_ms if check else 0.0) / 1000
 
-    def _some_images(self) -> list[str]:
+    def some_images(self) -> list[str]:
         """Return pictures for timing, spread over the set so that labels and categories are mixed."""
         paths = self._images()
         return paths[:: max(1, len(paths) // LATENCY_IMAGES)][:LATENCY_IMAGES]
@@ -310,16 +231,13 @@ class Measuring:
         """Return the members of the pack that this target is fed, in the plan's order."""
         return [face.path + self._suffix for face in self.faces]
 
-    def _kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
+    def kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
         """Fetch `folder`.npy of a result into the run's folder and return its name; None where there is none."""
         array = next((entry for entry in result.arrays if entry.name == f"{folder}.npy"), None)
         if array is None:
             return None
         self.session.fetch(job, array, files.make_folder(self.journal.folder / folder) / name)
         return name
-
-
-_TIMES = ("import", "load", "first_frame")
 
 
 def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:

@@ -17,7 +17,7 @@ from harness import method
 from harness.agent import protocol
 from harness.plan import Plan, PlannedCell
 from harness.state import State
-from reports import comparison, decide, statistics
+from reports import comparison, decide, statistics, taint
 from reports.comparison import Rounds
 from reports.decide import Rule
 from reports.records import Decision, Outcome, Round
@@ -60,11 +60,15 @@ def wants(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
         cell: one of its two.
     """
     plan = state.plan.method_on(cell.key.target)
-    if not method.goes_on(plan) or any(state.dead(entry) for entry in pair.cells):
+    if not method.goes_on(plan) or not _alive(state, pair):
         return False
-    done = [state.rounds[entry.id] for entry in pair.cells]
+    done = [state.judged(entry) for entry in pair.cells]
     found = _decided(folder, done, "p50", comparison.rules(state.plan.gates)["p50"])
-    return found is Decision.UNDECIDED and _due(folder, done, state.rounds[cell.id], plan.budget_s)
+    return found is Decision.UNDECIDED and _due(folder, done, state.judged(cell), plan.budget_s)
+
+
+def _alive(state: State, pair: Pair) -> bool:
+    return not any(state.dead(cell) or cell.id in state.skipped for cell in pair.cells)
 
 
 def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: Rule) -> Decision:
@@ -91,7 +95,7 @@ def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
 
 def rounds(folder: Path, entries: Iterable[Round]) -> Rounds:
     """Return the medians and tails of the rounds that count."""
-    counting = [entry for entry in entries if entry.outcome is Outcome.OK and not entry.tainted and entry.frames]
+    counting = [entry for entry in taint.clean(list(entries)) if entry.frames]
     found = {entry.number: _figures(folder / "frames" / str(entry.frames), entry.warmup) for entry in counting}
     tails: Mapping[int, float] = {number: p95 for number, (_, p95) in found.items() if p95 is not None}
     return Rounds({number: p50 for number, (p50, _) in found.items()}, tails)
@@ -112,15 +116,14 @@ def flagged(state: State, folder: Path, target: str) -> list[Pair]:
     """Return the pairs of a target whose times are slower than the baseline's and not yet confirmed or refuted."""
     if not method.goes_on(state.plan.method_on(target)):
         return []
-    alive = [pair for pair in on(state.plan, target) if not any(state.dead(cell) for cell in pair.cells)]
-    found = [pair for pair in alive if _slower(state, folder, pair)]
+    found = [pair for pair in on(state.plan, target) if _alive(state, pair) and _slower(state, folder, pair)]
     wanting = unsettled(state, folder, found)
     return [pair for pair in found if pair.candidate.id in wanting]
 
 
 def _slower(state: State, folder: Path, pair: Pair) -> list[str]:
     """Return the times of a pair that its first session flagged."""
-    mine, theirs = (rounds(folder, state.rounds[cell.id]) for cell in pair.cells)
+    mine, theirs = (rounds(folder, state.judged(cell)) for cell in pair.cells)
     return comparison.slower(mine, theirs, state.plan.gates)
 
 
@@ -130,10 +133,10 @@ def unsettled(state: State, folder: Path, pairs: Sequence[Pair]) -> set[str]:
 
 
 def _goes_on(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
-    done = [state.again[entry.id] for entry in pair.cells]
-    if any(entry.outcome is not Outcome.OK for entries in done for entry in entries):
+    done = [state.judged(entry, again=True) for entry in pair.cells]
+    if not _alive(state, pair) or any(entry.outcome is not Outcome.OK for entries in done for entry in entries):
         return False
     rules = comparison.rules(state.plan.gates, alarm=decide.RED)
     decisions = [_decided(folder, done, name, rules[name]) for name in _slower(state, folder, pair)]
     budget_s = state.plan.method_on(cell.key.target).budget_s
-    return Decision.UNDECIDED in decisions and _due(folder, done, state.again[cell.id], budget_s)
+    return Decision.UNDECIDED in decisions and _due(folder, done, state.judged(cell, again=True), budget_s)

@@ -41,3 +41,13 @@ def cells() -> Path:
 def wheels() -> Path:
     """Return the folder of wheels that were found for devices."""
     return cache() / "wheels"
+
+
+def bundles() -> Path:
+    """Return the folder of bundles: $EDGERIG_BUNDLES, or in the cache."""
+    return Path(os.environ.get("EDGERIG_BUNDLES") or cache() / "bundles")
+
+
+def debian() -> Path:
+    """Return the folder of packages of Debian, and of the apt state that finds them."""
+    return cache() / "debian"

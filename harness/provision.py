@@ -2,6 +2,7 @@
 
     system    the device's Python as it is found
     venv      an environment of ours on top of it, made from wheels for its Python, its glibc and its architecture
+    bundle    a Python of ours with all that it needs, for devices that have none: see `bundle`
 
 What pip finds is kept here for each kind of device, so that the next device of the kind, and the next night, get the
 same; an archive goes by its content and is not sent again; an environment that was made from it is used again.
@@ -18,12 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgerig import digest
 from edgerig.deadline import Deadline
-from edgerig.errors import ProtocolError, TargetFull, TargetRefused
+from edgerig.errors import HostError, ProtocolError, TargetFull, TargetRefused
+from harness import archive as archives
+from harness import bundle
 from harness.runtimes import RUNTIMES
 from harness.wheels import ALWAYS, Facts, wheelhouse, wheels_of
-from targets import connect, environment, shell
+from targets import connect, environment, shell, unpacking
 from targets.profile import Target
 from targets.transport import Transport
+from targets.unpacking import Unpacked
 
 PROBE_S = 60.0
 INSTALL_S = 900.0  # unpacking and compiling 200 MB on a slow card
@@ -47,7 +51,7 @@ class Provisioned:
 
     Attributes:
         command: what starts Python there, of the agent and of every measuring process; "{root}" is the device's folder.
-        environment: "system" or "venv".
+        environment: "system", "venv" or "bundle".
         reused: nothing had to be made.
         sent_bytes: over the link.
         packages: wheels of the environment, by file name.
@@ -63,8 +67,8 @@ class Provisioned:
 
     @property
     def python(self) -> str:
-        """The Python itself."""
-        return self.command[-1]
+        """The Python itself, without its options."""
+        return next(word for word in reversed(self.command) if not word.startswith("-"))
 
 
 def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisioned:
@@ -77,8 +81,10 @@ def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisi
 
     Raises:
         TargetError: it cannot be made ready.
-        HostError: this machine cannot find the wheels.
+        HostError: this machine cannot find the wheels, or has no bundle.
     """
+    if target.settings.environment == "bundle":
+        return _bundled(target, transport)
     python = connect.python_of(target)
     if target.settings.environment == "system":
         return Provisioned((*target.settings.launcher, python), "system")
@@ -145,3 +151,60 @@ def _install(target: Target, transport: Transport, python: str, sha256: str) -> 
     except ValidationError as error:
         said = done.err[-300:] or done.out[:80]
         raise TargetRefused(f"the environment on {target.name} could not be made: {said}") from error
+
+
+def _bundled(target: Target, transport: Transport) -> Provisioned:
+    """Put a bundle there, and what the device's emulator needs where it has one."""
+    wanted = bundle.newest(target.settings.architecture or bundle.machines()[0], target.settings.runtimes)
+    folder, sent = placed(target, transport, wanted.path, wanted.name, wanted.archive_sha256)
+    packages = tuple(f"{package.name} {package.version}" for package in wanted.contents.packages)
+    command = (*target.settings.launcher, *bundle.words(wanted, folder))
+    return Provisioned(command, "bundle", sent == 0, sent, packages)
+
+
+def placed(target: Target, transport: Transport, archive: Path, name: str, sha256: str) -> tuple[str, int]:
+    """Have an archive of ours unpacked on a device, sent first where it is not there.
+
+    Args:
+        target: which.
+        transport: the way there.
+        archive: a .tar.gz of plain files and folders.
+        name: of the folder that it becomes, which changes with its content.
+        sha256: of the archive.
+
+    Returns:
+        The folder on the device, and the bytes that were sent.
+
+    Raises:
+        HostError: the archive is damaged.
+        TargetFull: there is no room for it.
+        TargetRefused: the device cannot unpack it.
+    """
+    sent, size = 0, archive.stat().st_size
+    said, complaint = _unpack(transport, name, sha256)
+    if said.word == "missing":
+        _verify(archive, sha256)
+        deadline = Deadline(PROBE_S + size / 100_000)  # 100 kB/s is a bad link
+        transport.put(archive, f"{unpacking.FOLDER}/{name}.tar.gz", deadline)
+        sent = size
+        said, complaint = _unpack(transport, name, sha256)
+    if said.done:
+        return f"{{root}}/{unpacking.FOLDER}/{name}", sent
+    if re.search("no space|disk quota|wrote only", complaint, re.IGNORECASE):  # the last is GNU tar's way
+        raise TargetFull(
+            f"no space is left on {target.name} to unpack {size / 1e6:.0f} MB.",
+            f"Free some space there; `edgerig clean {target.name}` removes what edgerig keeps.",
+        )
+    why = "it did not arrive as it was sent" if said.word == "missing" else complaint or "it said nothing"
+    raise TargetRefused(f"{name} could not be unpacked on {target.name}: {why}.")
+
+
+def _verify(archive: Path, sha256: str) -> None:
+    archives.check(archive)
+    if digest.of_file(archive) != sha256:
+        raise HostError(f"{archive} has changed since it was built.", "Remove it and build it again.")
+
+
+def _unpack(transport: Transport, name: str, sha256: str) -> tuple[Unpacked, str]:
+    done = shell.run(transport, unpacking.argv(name, sha256), Deadline(INSTALL_S))
+    return unpacking.parsed(done.out), done.err[-300:]

@@ -16,7 +16,7 @@ from edgerig.deadline import Deadline
 from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, TargetRefused
 from harness import pack
 from harness.agent import protocol
-from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress
+from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress, Vital, VitalSample
 from targets.transport import Channel, Transport
 
 Body = TypeVar("Body")
@@ -281,6 +281,13 @@ class Session:
     def forget(self, job: Job) -> None:
         """Tell the agent that a result is safe here."""
         self._persist(lambda: self._conversation.ask("forget", {"token": job.token}, Deadline(ANSWER_S)))
+
+    def look(self, vitals: Sequence[Vital]) -> VitalSample | None:
+        """Return what the device says of itself now; None where nothing was asked."""
+        body = {"vitals": [vars(vital) for vital in vitals]}
+        answer = self._persist(lambda: self._conversation.ask("look", body, Deadline(ANSWER_S)))
+        samples = checked(list[VitalSample], answer.body.get("samples"))
+        return samples[0] if samples else None
 
     def close(self) -> None:
         """End the agent and let go of the device; trouble with either is no news any more."""

@@ -16,6 +16,7 @@ from harness import journal
 from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
+from reports import taint
 from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
 
 
@@ -42,6 +43,7 @@ class State:
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -59,10 +61,20 @@ class State:
         failed_round = any(entry.outcome is not Outcome.OK for entry in self.rounds[cell.id])
         return bool(cell.unsupported) or failed_round or (check is not None and check.outcome is not Outcome.OK)
 
+    def judged(self, cell: PlannedCell, *, again: bool = False) -> tuple[Round, ...]:
+        """Return the rounds of a cell, or those of its second session, each with the reason why it does not count."""
+        rounds = (self.again if again else self.rounds).get(cell.id, [])
+        profile = next(target for target in self.plan.targets if target.name == cell.key.target).settings
+        if profile.emulated:  # its clocks and processors are another machine's
+            return tuple(rounds)
+        return taint.judged(rounds, profile.heat.start_c if profile.heat else None)
+
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
-    state.lost.pop(event["target"], None)  # it is back
+    state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
+    for cell in state.plan.cells_on(event["target"]):
+        state.skipped.pop(cell.id, None)
 
 
 def _check(state: State, event: Event) -> None:
@@ -94,6 +106,10 @@ def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
 
+def _skipped(state: State, event: Event) -> None:
+    state.skipped[event["cell"]] = event["reason"]
+
+
 def _warning(state: State, event: Event) -> None:
     state.warnings.append(event["text"])
 
@@ -111,6 +127,7 @@ _HANDLERS: dict[str, Any] = {
     "accuracy": _accuracy,
     "operators": _operators,
     "lost": _lost,
+    "skipped": _skipped,
     "warning": _warning,
     "finished": _finished,
 }

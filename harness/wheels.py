@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -68,7 +68,7 @@ def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
             download(facts, needed, Path(folder))
             part = path.with_name(f"{path.name}.{digest.of_bytes(folder.encode())[:8]}")
             with files.writing(path):
-                _pack(Path(folder), part)
+                pack(sorted(Path(folder).glob("*.whl")), part)
                 part.replace(path)
     return path
 
@@ -100,10 +100,10 @@ def _explained(error: ProcessFailed, facts: Facts) -> Exception:
     return HostError(f"pip could not find wheels for {facts}: {last[:300]}", "Is there a way to the package index?")
 
 
-def _pack(folder: Path, path: Path) -> None:
-    """Write one archive of all wheels: the same bytes from the same wheels."""
+def pack(wheels: Sequence[Path], path: Path) -> None:
+    """Write one archive of wheels: the same bytes from the same wheels."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for wheel in sorted(folder.glob("*.whl")):
+        for wheel in wheels:
             with wheel.open("rb") as source, archive.open(zipfile.ZipInfo(wheel.name, EPOCH), "w") as member:
                 shutil.copyfileobj(source, member, 1 << 20)
 
@@ -112,3 +112,10 @@ def wheels_of(archive: Path) -> Iterator[str]:
     """Yield the file names of the wheels in an archive."""
     with zipfile.ZipFile(archive) as content:
         yield from content.namelist()
+
+
+def metadata_of(wheel: Path) -> str:
+    """Return what a wheel says of itself, "" where it says nothing."""
+    with zipfile.ZipFile(wheel) as content:
+        names = [name for name in content.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+        return content.read(names[0]).decode(errors="replace") if names else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgerig import files
-from edgerig.errors import RunError, TargetError, TargetRefused
+from edgerig.errors import TargetError, TargetRefused
 from harness import baselines, collect, folders, pairs, places, plan, provision, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
@@ -86,7 +86,7 @@ def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> 
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
             side_by_side(by_device(known.plan.targets), work, stop)
-        if not known.lost:
+        if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
         render(book.folder)
@@ -115,11 +115,11 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease:
             with contextlib.closing(open_session(target, stop)) as session:
-                Measuring(known, target, session, book, progress, lease.check).run()
+                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             if flagged := pairs.flagged(known, book.folder, target.name):
                 told(f"{len(flagged)} slower than the baseline: a second session")
                 with contextlib.closing(open_session(target, stop)) as session:
-                    Measuring(known, target, session, book, progress, lease.check).confirm(flagged)
+                    Measuring(known, target, session, book, progress, lease.check, stop.pause).confirm(flagged)
     except TargetError as error:
         event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
         book.append("lost", **event)
@@ -199,7 +199,7 @@ run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 1 for a confirmed regression, 3 for a cell that is not ok, 4 if nothing was measured."""
+    """Return 0 where all is well, 1 for a confirmed regression, 3 where a cell is not ok, 4 where nothing was measured."""
     if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
     if any(comparison.red for comparison in run.comparisons):

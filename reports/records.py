@@ -121,6 +121,8 @@ class Round(Record):
     import_ms: float | None = None
     load_ms: float | None = None
     first_frame_ms: float | None = None
+    waited_share: float | None = None  # of the frames' time that the process was ready and others had its processor
+    stolen_share: float | None = None  # of it that a hypervisor gave to others
     tainted: str = ""  # why the round does not count, e.g. "throttled"
     vitals: tuple[Vitals, ...] = ()
 

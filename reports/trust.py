@@ -101,7 +101,7 @@ def _under_sampled(used: Sequence[Round], method: Method, frames: int) -> Verdic
 def _noisy(used: Sequence[Round], method: Method, p50: Metric) -> Verdict | None:
     taints = sorted({entry.tainted for entry in used if entry.tainted})
     if taints:
-        reason = f"all of {_count(used, 'round')} are tainted: {', '.join(taints)}"
+        reason = f"all of {_count(used, 'round')} are tainted: {'; '.join(taints[:2])}"
         return Verdict(trust=Trust.NOISY, reason=reason, next_step="end what else runs on the device")
     width = half_width(p50)
     if width is not None and width <= NOISY * method.half_width:

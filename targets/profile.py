@@ -39,6 +39,21 @@ class Vital(Table):
         return self
 
 
+class Heat(Table):
+    """[targets.NAME.heat]: how cool a device has to be before a round begins.
+
+    Attributes:
+        start_c: the hottest sensor's °C at which a round may begin.
+        wait_s: most seconds to wait for it, each time.
+        otherwise: "as-throttled" measures all the same and lets the round not count, unless none does; "skip" leaves
+            out what is not measured yet.
+    """
+
+    start_c: Annotated[float, Field(gt=0, lt=150)]
+    wait_s: Annotated[float, Field(ge=0)] = 300.0
+    otherwise: Literal["as-throttled", "skip"] = "as-throttled"
+
+
 class Profile(Table):
     """A device, or a kind of devices.
 
@@ -49,7 +64,7 @@ class Profile(Table):
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
-            wheels that the controller sends.
+            wheels that the controller sends; "bundle" sends a Python of ours, for devices that have none.
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
@@ -61,6 +76,7 @@ class Profile(Table):
         tags: for choosing several targets.
         faults: what the fake transport breaks.
         vitals: what to watch.
+        heat: how cool the device has to be before a round begins; None: rounds never wait.
     """
 
     description: str = ""
@@ -68,7 +84,7 @@ class Profile(Table):
     address: str = ""
     architecture: str = ""
     python: str | None = None
-    environment: Literal["system", "venv"] = "system"
+    environment: Literal["system", "venv", "bundle"] = "system"
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
@@ -80,6 +96,7 @@ class Profile(Table):
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     vitals: dict[str, Vital] = Field(default_factory=dict)
+    heat: Heat | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

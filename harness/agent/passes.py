@@ -15,6 +15,7 @@ from harness.agent.failures import FailedError
 from harness.agent.frame import FrameLoop, clock_pair_ns, quiet
 from harness.agent.manifest import check_values
 from harness.agent.runtimes.base import Session
+from harness.agent.scheduling import Waits
 
 Array = Any
 MAX_VALUES = 1024  # kept of one answer
@@ -56,7 +57,9 @@ def latency(bench: Bench) -> None:
     bench.progress.phase("warmup", job.warmup_frames)
     warmup = np.concatenate([first, loop.run(job.warmup_frames - 1, job.warmup_s)])
     bench.progress.phase("frames", job.min_frames)
+    waits = Waits()
     frames = loop.run(job.min_frames, job.min_s)
+    bench.facts.update(waits.shares())
     bench.findings["times_ns"]["first_frame"] = int(first[0, -1])
     bench.findings["warmup"] = len(warmup)
     bench.save("frames.npy", np.concatenate([warmup, frames]))

@@ -17,6 +17,7 @@
     {"v":1,"kind":"collect","id":5,"body":{"token":...}}    a result whose reply was lost: "result", or "unknown";
                                             waits while another agent, whose link broke, is at work on it
     {"v":1,"kind":"forget","id":6,"body":{"token":...}}     the result is safe with the controller: "forgotten"
+    {"v":1,"kind":"look","id":9,"body":{"vitals":[...]}}    the device's vitals now: "seen", a VitalSample
     {"v":1,"kind":"bye","id":7}     ->  the agent ends; so it does at the end of its stdin
 
 A request that cannot be served is answered {"kind":"error","body":{"message":...}}. Python 3.8 and newer.
@@ -204,7 +205,8 @@ class JobResult:
         scores.npy: float64 [images]; outputs.npy: float32 [images, outputs], raw.
         facts: what really ran, asked of the runtime: runtime_version, runtime_build, provider, precision,
             threads, threads_asked, affinity, decoder, resizer, numpy; latency passes add pictures_held (in memory,
-            to cycle through) and clock_pair_ns (two readings of the clock, which each stage's time includes).
+            to cycle through), clock_pair_ns (two readings of the clock, which each stage's time includes),
+            waited_share and stolen_share (of the time of the frames: see scheduling.py).
         times_ns: import, load, first_frame (end to end).
         memory_mb: phase -> {"vm_hwm": MiB, "pss": MiB}, missing where the kernel does not tell.
         pixels_sha256: of an accuracy pass, over "rows columns channels\n" and the bytes of each decoded picture.

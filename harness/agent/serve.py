@@ -12,6 +12,7 @@ from harness.agent.identity import identity
 from harness.agent.protocol import Message
 from harness.agent.spool import Spool
 from harness.agent.store import Store
+from harness.agent.vitals import Vitals
 from harness.agent.wire import Ears, GoneError, Wire
 
 Body = Dict[str, Any]
@@ -43,6 +44,7 @@ class Agent:
             "job": self._job,
             "collect": self._collect,
             "forget": self._forget,
+            "look": self._look,
         }
 
     def serve(self) -> int:
@@ -110,6 +112,11 @@ class Agent:
                 self._wire.send("progress", number, {"phase": "elsewhere", "done": 0, "total": 0})
             if ears.wait(POLL_S):
                 self._wire.hear()  # or nobody waits any more
+
+    def _look(self, message: Message) -> tuple[str, object]:
+        vitals = Vitals([protocol.Vital(**entry) for entry in message.body["vitals"]])
+        vitals.sample("before")
+        return "seen", {"samples": vitals.samples}
 
     def _forget(self, message: Message) -> tuple[str, object]:
         self._spool.forget(message.body["token"])

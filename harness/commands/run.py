@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import lease, places, plan, progress, workflow
+from harness import baselines, lease, places, plan, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -53,6 +53,15 @@ wait_option = click.option(
     metavar="SECONDS",
     help="Most seconds of rounds for a cell.  [default: 60]",
 )
+@click.option(
+    "--baseline",
+    metavar="RUN|DIR|promoted",
+    help="Measure the files of an earlier run, or the variants of a folder, beside it and decide what got worse.",
+)
+@click.option(
+    "--measure-unchanged", is_flag=True, default=None, help="Also compare where the baseline's files are the same."
+)
+@click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
 @click.option("--profile", "operators", is_flag=True, default=None, help="Add a per-operator profile to each cell.")
 @click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
 @common.out_option
@@ -77,14 +86,16 @@ def run(
     space = common.workspace(config_path)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     table = toml.validated(RunTable, {**space.run_table(name).model_dump(), **given}, "the command line")
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
+    runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
+    beside = baselines.find(table.baseline, runs) if table.baseline else None
+    planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with _stoppable():
         teller = progress.shown_on(common.stderr())
-        measured, folder = workflow.start(planned, common.runs_folder(space, out), teller, wait_s)
+        measured, folder = workflow.start(planned, runs, teller, wait_s)
     return common.print_run(measured, folder, as_json)
 
 

@@ -87,7 +87,9 @@ def test_a_format_that_nothing_reads_is_a_cell_that_says_so(folder: Path, faces:
     manifest = next(iter(select.variants([str(model.with_suffix(".toml"))])))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "reading", lambda _: [])
-        cells = list(plan._cells([manifest], Workspace(Config(), None).target("x86"), RunTable()))
+        cells = list(
+            plan._cells([plan.planned_variant(manifest).info], Workspace(Config(), None).target("x86"), RunTable())
+        )
     assert [cell.unsupported for cell in cells] == ["no runtime here reads null models yet."]
 
 

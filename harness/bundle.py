@@ -1,0 +1,285 @@
+"""Bundles: a Python with numpy and runtimes for devices that have none, as one archive that is started where it lies.
+
+A bundle is made of Debian's packages and of wheels, goes by the sha256 of what is in it, and is the same bytes when it
+is made of the same packages. BUNDLE.json in it, and beside it, says what those are.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from email.parser import Parser
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgerig import digest, files, toml
+from edgerig.errors import ConfigError, HostError
+from harness import archive, debian, places, tree, wheels
+from harness.debian import Deb
+from harness.runtimes import RUNTIMES, runtime_of
+
+RECIPE = 1  # raised when the same packages make another tree than before
+DEFAULT_RUNTIMES = tuple(name for name in ("onnxruntime", "tflite") if name in RUNTIMES)
+CONTENTS = "BUNDLE.json"
+Teller = Callable[[str], None]
+
+
+class Package(BaseModel):
+    """What a bundle is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str  # "debian" or "wheel"
+    name: str
+    version: str
+    sha256: str  # of the .deb or the .whl
+    licence: str  # its name, or the file in the bundle that holds it
+
+
+class Contents(BaseModel):
+    """BUNDLE.json in a bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: int
+    machine: str
+    python: str
+    glibc: str
+    debian: str
+    runtimes: tuple[str, ...]
+    packages: tuple[Package, ...]
+
+
+class Bundle(BaseModel):
+    """A bundle that is here.
+
+    Attributes:
+        sha256: of the tar: what the bundle goes by.
+        archive_sha256: of the compressed file, which is what is sent.
+        bytes: of the compressed file.
+        unpacked_bytes: of all files in it.
+        built: when, ISO 8601.
+        contents: what is in it.
+        path: of the file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    archive_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int
+    unpacked_bytes: int
+    built: str
+    contents: Contents
+    path: Path = Field(default=Path(), exclude=True)
+
+    @property
+    def name(self) -> str:
+        """The name of its file and of its folder on a device."""
+        return f"edgerig-bundle-{self.contents.machine}-{self.sha256[:16]}"
+
+    @classmethod
+    def read(cls, index: Path) -> Self:
+        """Return the bundle that an index file beside it tells of; raises HostError."""
+        try:
+            found = cls.model_validate_json(index.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise HostError(f"{index} is no bundle's: {error}", "Remove it and build the bundle again.") from error
+        return found.model_copy(update={"path": index.with_name(f"{found.name}.tar.gz")})
+
+
+def machines() -> list[str]:
+    """Return the machines that bundles can be built for, as `uname -m` says them."""
+    return list(tree.LOADERS)
+
+
+def build(
+    machine: str,
+    runtimes: Sequence[str],
+    folder: Path,
+    *,
+    mirror: str = debian.MIRROR,
+    tell: Teller = lambda _: None,
+) -> tuple[Bundle, bool]:
+    """Build a bundle from the newest packages, unless they made one before; return it and whether it was there.
+
+    Args:
+        machine: for which, e.g. "aarch64".
+        runtimes: specs as in a run, e.g. "onnxruntime" or "onnxruntime==1.23.2".
+        folder: where it goes.
+        mirror: of Debian.
+        tell: is told what is done now.
+
+    Raises:
+        ConfigError: a runtime or machine that there is not.
+        TargetRefused: a runtime has no wheel for that machine.
+        HostError: packages cannot be had, or this machine cannot make the bundle of them.
+    """
+    needed = _needed(machine, runtimes)
+    tell(f"asking {mirror} for {len(tree.PACKAGES)} packages of Debian {debian.RELEASE}, {machine}")
+    debs = debian.fetch(tree.PACKAGES, machine, mirror)
+    tell(f"asking pip for wheels of {', '.join(needed)}")
+    house = wheels.wheelhouse(_facts(machine), needed, fresh=True)
+    contents = _contents(machine, runtimes, debs, house)
+    same = [bundle for bundle in found(folder) if bundle.contents == contents]
+    if same:
+        return same[0], True
+    with tempfile.TemporaryDirectory() as place:
+        made = Path(place) / "tree"
+        tell("unpacking them and leaving out what measuring does not need")
+        tree.make(debs, house, machine, made)
+        tell("compiling Python's modules")
+        tree.compile_modules(made, _compiler(machine, made, Path(place), mirror))
+        tell("packing")
+        return _packed(made, contents, files.make_folder(folder)), False
+
+
+def found(folder: Path) -> list[Bundle]:
+    """Return the bundles in a folder, the newest first; raises HostError where one is not as its index says."""
+    bundles = [Bundle.read(index) for index in folder.glob("edgerig-bundle-*.json")]
+    there = [bundle for bundle in bundles if bundle.path.is_file()]
+    return sorted(there, key=lambda bundle: bundle.built, reverse=True)
+
+
+def newest(machine: str, runtimes: Sequence[str] = ()) -> Bundle:
+    """Return the newest bundle here that fits a device.
+
+    Args:
+        machine: the device's.
+        runtimes: that it has to hold.
+
+    Raises:
+        HostError: there is none.
+    """
+    for bundle in found(places.bundles()):
+        if bundle.contents.machine == machine and set(runtimes) <= set(bundle.contents.runtimes):
+            return bundle
+    wanted = f" --runtimes {','.join(runtimes)}" if runtimes else ""
+    arch = "" if machine == machines()[0] else f" --arch {machine}"
+    raise HostError(
+        f"there is no bundle here for {machine}{' with ' + ' and '.join(runtimes) if runtimes else ''}.",
+        f"Build one: edgerig bundle build{arch}{wanted}",
+    )
+
+
+def words(bundle: Bundle, folder: str) -> tuple[str, ...]:
+    """Return what starts a bundle's Python where the bundle lies at `folder`.
+
+    It heeds no variable of the device's (-E, -s), writes no bytecode (-B) and holds nothing back (-u).
+    """
+    return (*tree.words(folder, bundle.contents.machine), "-E", "-s", "-B", "-u")
+
+
+def _needed(machine: str, runtimes: Sequence[str]) -> list[str]:
+    """Return what pip is asked for; raises ConfigError."""
+    if machine not in machines():
+        hint = toml.nearest(machine, machines()) or f"Known: {', '.join(machines())}."
+        raise ConfigError(f"bundles are not built for '{machine}'.", hint)
+    packages = [package for spec in runtimes for package in _packages(spec)]
+    return [*wheels.ALWAYS, *dict.fromkeys(packages)]
+
+
+def _packages(spec: str) -> list[str]:
+    name, version = runtime_of(spec).name, runtime_of(spec).version
+    if name not in RUNTIMES:
+        raise ConfigError(
+            f"there is no runtime '{name}'.", toml.nearest(name, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}."
+        )
+    first, *others = RUNTIMES[name].packages or ("",)
+    return [text for text in (f"{first}=={version}" if version else first, *others) if text]
+
+
+def packages_of(runtimes: Sequence[str]) -> list[str]:
+    """Return the names of the packages that runtimes are in."""
+    return [package for spec in runtimes for package in RUNTIMES[runtime_of(spec).name].packages]
+
+
+def _facts(machine: str) -> wheels.Facts:
+    return wheels.Facts(
+        python=tree.PYTHON,
+        implementation="cpython",
+        machine=machine,
+        libc=("glibc", tree.GLIBC),
+        venv=False,
+        executable="",
+    )
+
+
+def _contents(machine: str, runtimes: Sequence[str], debs: Sequence[Deb], house: Path) -> Contents:
+    from_debian = [
+        Package(kind="debian", name=deb.name, version=deb.version, sha256=deb.sha256, licence=f"licences/{deb.name}")
+        for deb in debs
+    ]
+    return Contents(
+        recipe=RECIPE,
+        machine=machine,
+        python=".".join(map(str, tree.PYTHON)),
+        glibc=tree.GLIBC,
+        debian=debian.RELEASE,
+        runtimes=tuple(sorted(runtimes)),
+        packages=tuple(sorted([*from_debian, *_wheels(house)], key=lambda package: (package.kind, package.name))),
+    )
+
+
+def _wheels(house: Path) -> list[Package]:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.unpack_archive(house, folder, "zip")
+        return [_wheel(path) for path in sorted(Path(folder).glob("*.whl"))]
+
+
+def _wheel(path: Path) -> Package:
+    said = Parser().parsestr(wheels.metadata_of(path))
+    name, version = path.name.split("-")[:2]
+    licence = said["License-Expression"] or said["License"] or ""
+    classified = [text.split(" :: ")[-1] for text in said.get_all("Classifier", []) if text.startswith("License ::")]
+    return Package(
+        kind="wheel",
+        name=said["Name"] or name,
+        version=said["Version"] or version,
+        sha256=digest.of_file(path),
+        licence=licence if licence and len(licence) < 100 else ", ".join(classified) or "see its .dist-info",
+    )
+
+
+def _compiler(machine: str, made: Path, place: Path, mirror: str) -> Sequence[str]:
+    """Return what starts the tree's very Python on this machine, from Debian's packages for this machine where it must.
+
+    The Python that runs edgerig may be another version, whose bytecode the tree's could not read.
+    """
+    here = platform.machine()
+    if here == machine:
+        return tree.words(str(made), machine)
+    if here not in machines():
+        raise HostError(f"a bundle cannot be built on {here}.", f"Build it on one of: {', '.join(machines())}.")
+    own = place / "compiler"
+    empty = place / "none.zip"
+    wheels.pack([], empty)
+    tree.make(debian.fetch(tree.PACKAGES, here, mirror), empty, here, own)
+    return tree.words(str(own), here)
+
+
+def _packed(made: Path, contents: Contents, folder: Path) -> Bundle:
+    (made / CONTENTS).write_text(contents.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    part = folder / f".{digest.of_bytes(str(made).encode())[:12]}.part"
+    try:
+        sha256 = archive.pack(made, part)
+        bundle = Bundle(
+            sha256=sha256,
+            archive_sha256=digest.of_file(part),
+            bytes=part.stat().st_size,
+            unpacked_bytes=sum(path.stat().st_size for path in made.rglob("*") if path.is_file()),
+            built=datetime.now(UTC).isoformat(timespec="seconds"),
+            contents=contents,
+        )
+        with files.writing(folder):
+            part.replace(folder / f"{bundle.name}.tar.gz")
+    finally:
+        part.unlink(missing_ok=True)
+    index = folder / f"{bundle.name}.json"
+    files.write(index, bundle.model_dump_json(indent=1).encode() + b"\n")
+    return Bundle.read(index)
