@@ -62,9 +62,9 @@ def wants(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
     plan = state.plan.method_on(cell.key.target)
     if not method.goes_on(plan) or not _alive(state, pair):
         return False
-    done = [state.judged(entry) for entry in pair.cells]
+    done = [state.paired(entry) for entry in pair.cells]
     found = _decided(folder, done, "p50", comparison.rules(state.plan.gates)["p50"])
-    return found is Decision.UNDECIDED and _due(folder, done, state.judged(cell), plan.budget_s)
+    return found is Decision.UNDECIDED and _due(folder, done, state.paired(cell), plan.budget_s)
 
 
 def _alive(state: State, pair: Pair) -> bool:
@@ -123,7 +123,7 @@ def flagged(state: State, folder: Path, target: str) -> list[Pair]:
 
 def _slower(state: State, folder: Path, pair: Pair) -> list[str]:
     """Return the times of a pair that its first session flagged."""
-    mine, theirs = (rounds(folder, state.judged(cell)) for cell in pair.cells)
+    mine, theirs = (rounds(folder, state.paired(cell)) for cell in pair.cells)
     return comparison.slower(mine, theirs, state.plan.gates)
 
 
@@ -133,10 +133,10 @@ def unsettled(state: State, folder: Path, pairs: Sequence[Pair]) -> set[str]:
 
 
 def _goes_on(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
-    done = [state.judged(entry, again=True) for entry in pair.cells]
+    done = [state.paired(entry, again=True) for entry in pair.cells]
     if not _alive(state, pair) or any(entry.outcome is not Outcome.OK for entries in done for entry in entries):
         return False
     rules = comparison.rules(state.plan.gates, alarm=decide.RED)
     decisions = [_decided(folder, done, name, rules[name]) for name in _slower(state, folder, pair)]
     budget_s = state.plan.method_on(cell.key.target).budget_s
-    return Decision.UNDECIDED in decisions and _due(folder, done, state.judged(cell, again=True), budget_s)
+    return Decision.UNDECIDED in decisions and _due(folder, done, state.paired(cell, again=True), budget_s)

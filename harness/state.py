@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,26 @@ class State:
         failed_round = any(entry.outcome is not Outcome.OK for entry in self.rounds[cell.id])
         return bool(cell.unsupported) or failed_round or (check is not None and check.outcome is not Outcome.OK)
 
-    def judged(self, cell: PlannedCell, *, again: bool = False) -> tuple[Round, ...]:
-        """Return the rounds of a cell, or those of its second session, each with the reason why it does not count."""
-        rounds = (self.again if again else self.rounds).get(cell.id, [])
+    def judged(self, cell: PlannedCell) -> tuple[Round, ...]:
+        """Return the rounds of a cell, each with the reason why it does not count."""
+        return self._judged(cell, self.rounds)
+
+    def paired(self, cell: PlannedCell, *, again: bool = False) -> tuple[Round, ...]:
+        """Return the rounds of a cell, or of its second session, that is compared with another one.
+
+        Whoever shares the processor disturbs both sides of a pair alike, which is noise that the comparison accounts
+        for; on a machine where somebody always does, nothing could be decided otherwise.
+        """
+        return self._judged(cell, self.again if again else self.rounds, company=False)
+
+    def _judged(
+        self, cell: PlannedCell, known: Mapping[str, Sequence[Round]], company: bool = True
+    ) -> tuple[Round, ...]:
+        rounds = known.get(cell.id, [])
         profile = next(target for target in self.plan.targets if target.name == cell.key.target).settings
         if profile.emulated:  # its clocks and processors are another machine's
             return tuple(rounds)
-        return taint.judged(rounds, profile.heat.start_c if profile.heat else None)
+        return taint.judged(rounds, profile.heat.start_c if profile.heat else None, company=company)
 
 
 def _target(state: State, event: Event) -> None:

@@ -47,7 +47,7 @@ def _first(state: State, folder: Path, cells: Cells, scores: Scores, pair: Pair)
 
 def _again(state: State, folder: Path, known: Mapping[str, Pair]) -> Iterator[tuple[str, tuple[Rounds, Rounds]]]:
     for name, pair in known.items():
-        mine, theirs = (state.judged(cell, again=True) for cell in pair.cells)
+        mine, theirs = (state.paired(cell, again=True) for cell in pair.cells)
         if mine and theirs:
             yield name, (pairs.rounds(folder, mine), pairs.rounds(folder, theirs))
 
@@ -59,7 +59,7 @@ def _side(state: State, folder: Path, cell: Cell, planned: PlannedCell, rows: Se
         cell=cell.id,
         bytes=state.plan.variant(cell.key.variant).info.bytes,
         emulated=target.settings.emulated,
-        rounds=pairs.rounds(folder, state.judged(planned)),
+        rounds=pairs.rounds(folder, state.paired(planned)),
         scored=None if bad or not rows else _scored(rows, cell),
         instructions=cell.value("instructions", "inference"),
         trouble=f"{cell.outcome}{': ' + cell.reason if cell.reason else ''}" if bad else "",

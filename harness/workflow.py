@@ -199,7 +199,7 @@ run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 1 for a confirmed regression, 3 where a cell is not ok, 4 where nothing was measured."""
+    """Return 0 where all is well, 1 for a regression, 3 where a cell is not ok, 4 where nothing was measured."""
     if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
     if any(comparison.red for comparison in run.comparisons):
