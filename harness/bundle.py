@@ -18,7 +18,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgerig import digest, files, toml
-from edgerig.errors import ConfigError, HostError
+from edgerig.errors import ConfigError, HostError, TargetRefused
 from harness import archive, debian, places, tree, wheels
 from harness.debian import Deb
 from harness.runtimes import RUNTIMES, runtime_of
@@ -154,14 +154,14 @@ def newest(machine: str, runtimes: Sequence[str] = ()) -> Bundle:
         runtimes: that it has to hold.
 
     Raises:
-        HostError: there is none.
+        TargetRefused: there is none; other devices can be measured all the same.
     """
     for bundle in found(places.bundles()):
         if bundle.contents.machine == machine and set(runtimes) <= set(bundle.contents.runtimes):
             return bundle
     wanted = f" --runtimes {','.join(runtimes)}" if runtimes else ""
     arch = "" if machine == machines()[0] else f" --arch {machine}"
-    raise HostError(
+    raise TargetRefused(
         f"there is no bundle here for {machine}{' with ' + ' and '.join(runtimes) if runtimes else ''}.",
         f"Build one: edgerig bundle build{arch}{wanted}",
     )

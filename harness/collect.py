@@ -235,7 +235,10 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
-        settings={"affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found"},
+        settings={
+            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **state.settings.get(target.name, {}),
+        },
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from edgerig.errors import EdgerigError, TargetHeld, TargetUnreachable
-from harness import measure, method, plan, workflow
+from harness import measure, method, plan, settings, workflow
 from harness.agent.protocol import JobResult
+from harness.lease import Lease
 from harness.runtimes import RUNTIMES, reading
 from harness.session import Session
 from model_zoo import faceset, select
@@ -18,6 +19,7 @@ from model_zoo.manifest import Variant
 from reports.records import Key
 from targets import vitals
 from targets.profile import Target
+from targets.settings import Applied
 
 Standing = Literal["ok", "warning", "failed", "skipped"]
 
@@ -43,10 +45,18 @@ def examine(target: Target) -> Iterator[Step]:
         return
     with lease:
         yield Step(target.name, "lease", "ok", "nobody else is at work there")
-        yield from _leased(target)
+        yield from _leased(target, lease)
 
 
-def _leased(target: Target) -> Iterator[Step]:
+def _leased(target: Target, lease: Lease) -> Iterator[Step]:
+    said: list[Step] = []
+    try:
+        with settings.applied(target, lease, lambda *_, **__: None) as done:
+            said += _settings(target, done)
+    except EdgerigError as error:
+        yield from _unusable(target, error)
+        return
+    yield from said
     try:
         session = workflow.open_session(target)
     except EdgerigError as error:
@@ -56,6 +66,18 @@ def _leased(target: Target) -> Iterator[Step]:
         yield from _used(target, session)
     finally:
         session.close()
+
+
+def _settings(target: Target, done: Applied) -> Iterator[Step]:
+    """Yield what could be set; it is put back already."""
+    if not done.settings:
+        return
+    found = ", ".join(f"{entry.name} {settings.words(entry, 'put back')}" for entry in done.settings)
+    if not any(entry.problem for entry in done.settings):
+        yield Step(target.name, "settings", "ok", found)
+        return
+    todo = f"This line in /etc/sudoers.d/edgerig there allows it: {done.sudoers}" if done.sudoers else ""
+    yield Step(target.name, "settings", "warning", found, todo)
 
 
 def _unusable(target: Target, error: EdgerigError) -> Iterator[Step]:

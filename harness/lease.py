@@ -274,6 +274,11 @@ class Lease:
             raise LinkLost("it could not be renewed.")
         self._heard = time.monotonic()
 
+    @property
+    def number(self) -> int:
+        """The lease's number on its device."""
+        return self._number
+
     def check(self) -> None:
         """Raise TargetHeld where the lease was lost: what is measured now may be disturbed."""
         if self._lost:

@@ -30,10 +30,13 @@ from harness.state import State
 from model_zoo import faceset
 from model_zoo.faceset import Face
 from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase
+from targets import emulator
 from targets.profile import Target
 
 SLOWEST = 20.0  # a job may take so many times what its check promised
 _DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
+# Emulators under which memory cannot be measured, and why.
+NO_MEMORY = {emulator.QEMU_USER: "not measured: under qemu-user the kernel tells of the emulator's memory"}
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
 
 
@@ -151,6 +154,10 @@ class Measuring:
     def _memory(self) -> None:
         for cell in self.cells:
             if cell.id in self.state.memory or self.state.dead(cell):
+                continue
+            if why := NO_MEMORY.get(self.target.settings.emulator):
+                memory = Memory(outcome=Outcome.OK, reason=why)
+                self.add("memory", cell=cell.id, memory=memory.model_dump(mode="json"))
                 continue
             self.told(f"memory of {cell.key}")
             frames = method.MEMORY_FRAMES

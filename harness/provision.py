@@ -11,20 +11,21 @@ same; an archive goes by its content and is not sent again; an environment that 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgerig import digest
+from edgerig import digest, files
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, ProtocolError, TargetFull, TargetRefused
 from harness import archive as archives
 from harness import bundle
 from harness.runtimes import RUNTIMES
 from harness.wheels import ALWAYS, Facts, wheelhouse, wheels_of
-from targets import connect, environment, shell, unpacking
+from targets import connect, emulator, environment, shell, unpacking
 from targets.profile import Target
 from targets.transport import Transport
 from targets.unpacking import Unpacked
@@ -81,7 +82,7 @@ def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisi
 
     Raises:
         TargetError: it cannot be made ready.
-        HostError: this machine cannot find the wheels, or has no bundle.
+        HostError: this machine cannot find the wheels.
     """
     if target.settings.environment == "bundle":
         return _bundled(target, transport)
@@ -156,10 +157,24 @@ def _install(target: Target, transport: Transport, python: str, sha256: str) -> 
 def _bundled(target: Target, transport: Transport) -> Provisioned:
     """Put a bundle there, and what the device's emulator needs where it has one."""
     wanted = bundle.newest(target.settings.architecture or bundle.machines()[0], target.settings.runtimes)
+    launcher, before = _emulator(target, transport) if target.settings.emulator else ((), 0)
     folder, sent = placed(target, transport, wanted.path, wanted.name, wanted.archive_sha256)
     packages = tuple(f"{package.name} {package.version}" for package in wanted.contents.packages)
-    command = (*target.settings.launcher, *bundle.words(wanted, folder))
-    return Provisioned(command, "bundle", sent == 0, sent, packages)
+    command = (*target.settings.launcher, *launcher, *bundle.words(wanted, folder))
+    return Provisioned(command, "bundle", sent == 0, before + sent, packages)
+
+
+def _emulator(target: Target, transport: Transport) -> tuple[tuple[str, ...], int]:
+    """Return the words of qemu-user, the files that its device sees being there, and the bytes sent for those."""
+    cpu = target.settings.cpu
+    with tempfile.TemporaryDirectory() as place:
+        root, packed = Path(place, "root"), Path(place, "root.tar.gz")
+        for name, text in emulator.files(cpu):
+            files.make_folder((root / name).parent)
+            files.write(root / name, text.encode())
+        name = f"{cpu}-{archives.pack(root, packed)[:16]}"
+        folder, sent = placed(target, transport, packed, name, digest.of_file(packed))
+    return emulator.words(cpu, folder), sent
 
 
 def placed(target: Target, transport: Transport, archive: Path, name: str, sha256: str) -> tuple[str, int]:

@@ -42,6 +42,7 @@ class State:
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     warnings: list[str] = field(default_factory=list)
@@ -119,12 +120,17 @@ def _lost(state: State, event: Event) -> None:
     state.lost[event["target"]] = event["reason"]
 
 
+def _settings(state: State, event: Event) -> None:
+    state.settings[event["target"]] = dict(event["settings"])
+
+
 def _skipped(state: State, event: Event) -> None:
     state.skipped[event["cell"]] = event["reason"]
 
 
 def _warning(state: State, event: Event) -> None:
-    state.warnings.append(event["text"])
+    if event["text"] not in state.warnings:  # a resumed run meets the same again
+        state.warnings.append(event["text"])
 
 
 def _finished(state: State, event: Event) -> None:
@@ -139,6 +145,7 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,
     "warning": _warning,

@@ -22,6 +22,7 @@ from harness.plan import Plan
 from harness.progress import Progress
 from harness.queues import Stop, side_by_side
 from harness.session import Session
+from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
 from reports.records import Outcome, Run
@@ -112,8 +113,12 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
     def told(text: str) -> None:
         progress.step(target.name, text)
 
+    def add(event: str, **fields: object) -> None:
+        book.append(event, **fields)
+        known.add({"event": event, **fields})
+
     try:
-        with leased(target, known.plan.id, wait_s, stop, told) as lease:
+        with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
             with contextlib.closing(open_session(target, stop)) as session:
                 Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             if flagged := pairs.flagged(known, book.folder, target.name):
@@ -121,9 +126,7 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
                 with contextlib.closing(open_session(target, stop)) as session:
                     Measuring(known, target, session, book, progress, lease.check, stop.pause).confirm(flagged)
     except TargetError as error:
-        event = {"target": target.name, "reason": f"{error.message} {error.hint}".strip()}
-        book.append("lost", **event)
-        known.add({"event": "lost", **event})
+        add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 
 
 def leased(

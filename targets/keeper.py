@@ -8,6 +8,7 @@ somebody who looked a moment ago cannot take away what another one has taken sin
     7          -> "<seconds since boot> <boot> <owner as JSON>"
     7.beat     "<boot> <seconds since boot>", written anew at each beat
     7.free     the holder let go
+    former-7   what was set on the device under it, to be put back (`targets/settings.py`)
 
 Time is the device's since its boot, which no clock that is set can disturb; after another boot everything was last
 heard of at boot. A beat forks nothing in shells whose echo is their own: it writes 50 bytes, nothing more.
@@ -18,15 +19,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from targets.settings import FUNCTIONS
+
 # Arguments: folder, word (hold | show), token, owner, seconds until a lease expires, number that may be overtaken.
-SCRIPT = r"""
+SCRIPT = (
+    FUNCTIONS
+    + r"""
 folder=$1 word=$2 token=$3 owner=$4 expiry=$5 dead=$6
 boot=unknown
 read -r boot < /proc/sys/kernel/random/boot_id || :
-
-now() {
-    { read -r up rest < /proc/uptime && up=${up%%.*}; } || up=$(date +%s)
-}
 
 last() {
     n=0
@@ -103,6 +104,7 @@ prune() {
 if [ "$word" = show ]; then show; fi
 hold
 prune
+repair "$folder" "$n" < /dev/null > /dev/null 2>&1 || :
 echo "mine $n $boot"
 while read -r word; do
     case $word in
@@ -125,6 +127,7 @@ while read -r word; do
     esac
 done
 """
+)
 
 LONGEST_LINE = 4096  # bytes of an answer; a link cannot say more
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
+from targets import emulator
 from targets.fake import Fault
+from targets.settings import Wanted
 from targets.vitals import PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
@@ -37,6 +39,26 @@ class Vital(Table):
         if self.parser not in PARSERS:
             raise ValueError(f"unknown parser '{self.parser}'; known: {', '.join(PARSERS)}")
         return self
+
+
+class Set(Table):
+    """[targets.NAME.set]: what is changed on the device while it is measured, and put back.
+
+    It is done as root or by `sudo -n`, else it is "not set" and the report says so.
+
+    Attributes:
+        governor: of all processors, e.g. "performance"; None is as found.
+        nvpmodel: number of a Jetson's power mode; one that would reboot the device is refused.
+        jetson_clocks: fix a Jetson's clocks at the highest that its power mode allows.
+    """
+
+    governor: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
+    nvpmodel: Annotated[int, Field(ge=0, le=99)] | None = None
+    jetson_clocks: bool = False
+
+    def wanted(self) -> Wanted:
+        """Return the same as the scripts of `targets.settings` take it."""
+        return Wanted(self.nvpmodel, self.governor, self.jetson_clocks)
 
 
 class Heat(Table):
@@ -72,9 +94,12 @@ class Profile(Table):
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
+        emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel.
+        cpu: the processor that is emulated, by qemu's name.
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
         faults: what the fake transport breaks.
+        set: what is changed while it is measured.
         vitals: what to watch.
         heat: how cool the device has to be before a round begins; None: rounds never wait.
     """
@@ -92,9 +117,12 @@ class Profile(Table):
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
     emulated: bool = False
+    emulator: Literal["", "qemu-user"] = ""
+    cpu: str = ""
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    set: Set = Set()
     vitals: dict[str, Vital] = Field(default_factory=dict)
     heat: Heat | None = None
 
@@ -102,6 +130,22 @@ class Profile(Table):
     def _reachable(self) -> Self:
         if self.transport == "ssh" and not self.address:
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
+        return self
+
+    @model_validator(mode="after")
+    def _emulated_as_a_whole(self) -> Self:
+        if not self.emulator:
+            if self.cpu:
+                raise ValueError("'cpu' names the processor of an emulator, and this target has none")
+            return self
+        if self.cpu not in emulator.CPUS:
+            known = f"known: {', '.join(emulator.CPUS)}"
+            near = toml.nearest(self.cpu, emulator.CPUS).rstrip("?").lower()
+            raise ValueError(f"no cpu '{self.cpu}' is emulated; {near or known}")
+        if not self.emulated:
+            raise ValueError("what an emulator runs is emulated = true: its times are those of no device")
+        if self.emulator == emulator.QEMU_USER and (self.transport == "ssh" or self.environment != "bundle"):
+            raise ValueError('qemu-user runs on this machine, with environment = "bundle"')
         return self
 
 
@@ -144,7 +188,10 @@ def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "ed
 
 
 def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a profile with a table on top; a vital replaces the one of its name and leaves the others."""
-    vitals = table.get("vitals", {})
-    both = {"vitals": {**base.get("vitals", {}), **vitals}} if isinstance(vitals, Mapping) else {}
+    """Return a profile with a table on top; a vital or a setting replaces the one of its name and leaves the others."""
+    both = {
+        key: {**base.get(key, {}), **inner}
+        for key in ("vitals", "set")
+        if isinstance(inner := table.get(key, {}), Mapping)
+    }
     return {**base, **table, **both}

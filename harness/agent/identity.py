@@ -24,6 +24,7 @@ PACKAGES = {
 }
 
 # The kernel tells a number where x86 tells a name. Source: Arm's Technical Reference Manuals, MIDR_EL1.PartNum.
+ARM = "0x41"
 ARM_PARTS = {
     "0xc07": "Cortex-A7",
     "0xd03": "Cortex-A53",
@@ -48,6 +49,11 @@ ARM_PARTS = {
     "0xd4e": "Cortex-X3",
     "0xd80": "Cortex-A520",
     "0xd81": "Cortex-A720",
+}
+# Of others than Arm, by implementer and part. Source: the kernel's arch/arm64/include/asm/cputype.h, qemu's cpu64.c.
+OTHER_PARTS = {
+    ("0x46", "0x001"): "A64FX",
+    ("0x00", "0x051"): "QEMU max",
 }
 
 
@@ -84,9 +90,15 @@ def package_version(name: str) -> str | None:
 def cpu_name(cpuinfo: str) -> str | None:
     """Return the processor's name from /proc/cpuinfo; cores of several kinds are joined by " + "."""
     named = re.findall(r"^(?:model name|cpu model|Hardware)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    makers = re.findall(r"^CPU implementer\s*:\s*(\w+)$", cpuinfo, re.MULTILINE)
     parts = re.findall(r"^CPU part\s*:\s*(\w+)$", cpuinfo, re.MULTILINE)
-    found = [ARM_PARTS.get(part, f"ARM part {part}") for part in parts] or named
+    found = [_arm(maker, part) for maker, part in zip(makers or [ARM] * len(parts), parts)] or named
     return " + ".join(dict.fromkeys(found)) or None
+
+
+def _arm(maker: str, part: str) -> str:
+    name = ARM_PARTS.get(part) if maker == ARM else OTHER_PARTS.get((maker, part))
+    return name or (f"ARM part {part}" if maker == ARM else f"ARM part {part} of {maker}")
 
 
 def _os_name(release: str) -> str:

@@ -121,7 +121,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=inherited,
                 stderr=inherited,
-                env=_environment(job),
+                env=_environment(job, folder),
                 start_new_session=True,
             )
         except OSError as error:
@@ -163,10 +163,12 @@ class Child:
             self._process.wait(REAP_S)
 
 
-def _environment(job: Job) -> dict[str, str]:
+def _environment(job: Job, folder: Path) -> dict[str, str]:
     # numpy's matrix product starts a thread for each processor when it is imported, which would take part in resizing.
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": str(job.threads)}
-    return {**os.environ, **threads, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    # Android has neither: what a library puts there goes with the job.
+    places = {} if os.access("/tmp", os.W_OK) else {"TMPDIR": str(folder), "HOME": str(folder)}  # noqa: S108
+    return {**os.environ, **threads, **places, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 
 
 class Watch:

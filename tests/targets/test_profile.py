@@ -77,6 +77,23 @@ def test_a_table_may_take_a_shipped_name() -> None:
             "",
         ),
         (
+            {"extends": "emulated-arm64", "cpu": "cortex-72"},
+            "edgerig.toml: targets.a: no cpu 'cortex-72' is emulated; did you mean 'cortex-a72'.",
+            "",
+        ),
+        ({"extends": "emulated-arm64", "cpu": "Z80"}, "edgerig.toml: targets.a: no cpu 'Z80' is emulated; known: ", ""),
+        ({"cpu": "cortex-a72"}, "edgerig.toml: targets.a: 'cpu' names the processor of an emulator", ""),
+        (
+            {"extends": "emulated-arm64", "emulated": False},
+            "edgerig.toml: targets.a: what an emulator runs is emulated = true",
+            "",
+        ),
+        (
+            {"extends": "emulated-arm64", "environment": "system"},
+            "edgerig.toml: targets.a: qemu-user runs on this machine",
+            "",
+        ),
+        (
             {"faults": [{"on": "put", "kind": "explode"}]},
             "edgerig.toml: targets.a: 'faults.0.kind': input should be 'drop'",
             "",

@@ -90,6 +90,8 @@ def test_cpu_names() -> None:
     assert cpu_name("processor: 0\nmodel name\t: AMD EPYC\nmodel name\t: AMD EPYC\n") == "AMD EPYC"
     assert cpu_name("CPU part\t: 0xd08\n") == "Cortex-A72"
     assert cpu_name("CPU part\t: 0xd03\nCPU part\t: 0xd03\nCPU part\t: 0xfff\n") == "Cortex-A53 + ARM part 0xfff"
+    assert cpu_name("CPU implementer\t: 0x46\nCPU part\t: 0x001\n") == "A64FX"
+    assert cpu_name("CPU implementer\t: 0x51\nCPU part\t: 0xd03\n") == "ARM part 0xd03 of 0x51"
     assert cpu_name("") is None
 
 
