@@ -62,6 +62,7 @@ def collect(state: State, folder: Path) -> Run:
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
         baseline=state.plan.baseline,
+        gates=state.plan.gates,
         comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, scores),
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, charts, figures
+from reports import accuracy_view, agreement, charts, comparison_view, figures
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import PHASES, STAGES, Cell, Fingerprint, Metric, OperatorTime, Outcome, Run, Target
@@ -37,6 +37,11 @@ _SIGNS = {
     "emulated": "◇",
     "skipped": "–",
     "unsupported": "∅",
+    "same": "=",
+    "improvement": "↓",
+    "regression": "✕",
+    "undecided": "?",
+    "slower, not confirmed": "▲",
 }
 
 
@@ -76,11 +81,11 @@ def _environment() -> jinja2.Environment:
 
 def _tone(word: str) -> str:
     """Return how a label is coloured: good, mild, bad or plain."""
-    if word in {"ok", "trusted"}:
+    if word in {"ok", "trusted", "same", "improvement"}:
         return "good"
-    if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled"}:
+    if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "undecided"}:
         return "plain"
-    return "mild" if word in {"noisy", "throttled"} else "bad"
+    return "mild" if word in {"noisy", "throttled", "slower, not confirmed"} else "bad"
 
 
 def _reader(frames: Frames | Path | None) -> Frames:
@@ -119,6 +124,9 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "comparisons": comparison_view.rows(run),
+        "margin": run.gates.margin,
+        "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
         "memory": _memory(run),
         "phases": PHASES,

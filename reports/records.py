@@ -465,6 +465,7 @@ class Run(Record):
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
     baseline: Baseline | None = None
+    gates: Gates = Gates()
     comparisons: tuple[Comparison, ...] = ()
     agreement: tuple[Agreement, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -1,5 +1,7 @@
 """`cells.csv`, a row a cell, `results.csv`, a row a figure, and `agreement.csv`, a row a comparison of scores.
 
+`comparison.csv`, a row a figure that was held against a baseline's, is there where there was a baseline.
+
 UTF-8, commas, empty: not measured.
 
 A name from outside that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
@@ -13,7 +15,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from reports import tables
+from reports import comparison_view, tables
 from reports.records import Run
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
@@ -21,10 +23,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
     """Return the tables as CSV."""
+    compared = {"comparison.csv": _csv(comparison_view.CSV_COLUMNS, comparison_view.csv_rows(run))}
     return {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
         "agreement.csv": _csv(tables.AGREEMENT_COLUMNS, tables.agreement_rows(run)),
+        **(compared if run.comparisons else {}),
     }
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, figures
+from reports import agreement, comparison_view, figures
 from reports.headline import headline
 from reports.records import Cell, Run
 
@@ -37,10 +37,20 @@ def _lines(run: Run) -> Iterator[str]:
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _comparisons(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
     for line in (*agreement.sentences(run), *run.warnings):
         yield f"- {_plain(line)}"
+
+
+def _comparisons(run: Run) -> Iterator[str]:
+    if run.comparisons:
+        yield ""
+        yield "| " + " | ".join(comparison_view.COLUMNS) + " |"
+        yield "|" + "---|" * len(comparison_view.COLUMNS)
+    for row in comparison_view.rows(run):
+        yield "| " + " | ".join(_plain(text) for text in row.texts()) + " |"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
