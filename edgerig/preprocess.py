@@ -72,6 +72,7 @@ class OutputSpec:
         threshold: scores at or above it are decided "fake".
         scale: step of a quantized output, real value per level.
         zero_point: level of a quantized output that means 0.
+        name: of the output tensor, "" for the first one.
     """
 
     kind: str = "logits"
@@ -80,6 +81,7 @@ class OutputSpec:
     threshold: float = 0.5
     scale: float | None = None
     zero_point: int = 0
+    name: str = ""
 
 
 class Preprocessor:

@@ -9,7 +9,8 @@ from harness.lease import Lease
 from targets import connect, shell
 from targets.profile import Target
 
-OURS = ("agents", "bundles", "incoming", "spool", "store", "venvs", "wheels")  # folders of the device's; leases stay
+# Folders of the device's; leases stay.
+OURS = ("agents", "bundles", "incoming", "native", "spool", "store", "venvs", "wheels")
 CLEAN_S = 300.0
 
 # Arguments: the device's folder, then ours. A link in the place of a folder is taken away and not followed.

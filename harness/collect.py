@@ -155,12 +155,16 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         accuracy_metrics=metrics,
         fingerprint=_fingerprint(state, cell, accuracy),
         operators=state.operators.get(cell.id, ()),
+        sustained=state.sustained.get(cell.id),
+        realtime=state.realtime.get(cell.id),
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
     target = next(target for target in state.plan.targets if target.name == cell.key.target)
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
-    return finish(outcome=outcome, reason=reason, next_step=step).model_copy(update={"role": cell.role})
+    peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
+    collated = finish(outcome=outcome, reason=reason, next_step=step)
+    return collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
 
 
 def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str, str]:
@@ -202,10 +206,10 @@ def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> 
         return None
     facts, method = check.facts, state.plan.method_on(cell.key.target)
     return Fingerprint(
-        device=identity.board or identity.hostname,
+        device=_device(identity, state.found.get(cell.key.target, {})),
         cpu=identity.cpu,
         cores=identity.cores,
-        os=identity.os,
+        os=_system(identity, state.found.get(cell.key.target, {})),
         kernel=identity.kernel,
         libc=identity.libc,
         python=identity.python,
@@ -229,8 +233,8 @@ def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> 
 
 def _target(state: State, target: Target) -> records.Target:
     profile, identity = target.settings, state.identities.get(target.name)
-    lost = state.lost.get(target.name)
-    told = _told(identity) if identity else {}
+    lost, found = state.lost.get(target.name), state.found.get(target.name, {})
+    told = _told(identity, found) if identity else {}
     return records.Target(
         name=target.name,
         profile=target.profile,
@@ -238,21 +242,32 @@ def _target(state: State, target: Target) -> records.Target:
         emulated=profile.emulated,
         settings={
             "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
+            **found,
             **state.settings.get(target.name, {}),
         },
+        notes=profile.notes,
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,
     )
 
 
-def _told(identity: Identity) -> dict[str, Any]:
+def _device(identity: Identity, found: Mapping[str, str]) -> str:
+    """Return what a device calls itself; phones have no board of the device tree, and all are called localhost."""
+    return found.get("model") or identity.board or identity.hostname
+
+
+def _system(identity: Identity, found: Mapping[str, str]) -> str:
+    return f"Android {found['android']}" if "android" in found else identity.os
+
+
+def _told(identity: Identity, found: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "device": identity.board or identity.hostname,
+        "device": _device(identity, found),
         "cpu": identity.cpu,
         "cores": identity.cores,
         "memory_mb": identity.memory_mb,
-        "os": identity.os,
+        "os": _system(identity, found),
         "kernel": identity.kernel,
         "python": identity.python,
         "packages": identity.packages,

@@ -38,6 +38,9 @@ class RunTable(Table):
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
     budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
+    fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
+    streams: Positive = Field(1, description="cameras")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
     baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
     measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
@@ -75,7 +78,12 @@ class Workspace:
 
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
-        return profile.resolve(name, self.config.targets, str(self.path or NAME))
+        target = profile.resolve(name, self.config.targets, str(self.path or NAME))
+        native = target.settings.native
+        if native is None:
+            return target
+        settings = target.settings.model_copy(update={"native": self.folder.absolute() / native})
+        return target.model_copy(update={"settings": settings})
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""

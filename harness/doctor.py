@@ -93,7 +93,10 @@ def _unusable(target: Target, error: EdgerigError) -> Iterator[Step]:
 def _used(target: Target, session: Session) -> Iterator[Step]:
     identity = session.identity
     cpu = f"{identity.cpu or identity.machine}, {identity.cores} cores"
-    yield Step(target.name, "connect", "ok", f"{identity.hostname}: {cpu}, {identity.os}")
+    yield Step(target.name, "connect", "ok", ", ".join(filter(None, (f"{identity.hostname}: {cpu}", identity.os))))
+    if session.found.settings:
+        told = ", ".join(f"{name} {value}" for name, value in session.found.settings.items())
+        yield Step(target.name, "found", "ok", told)
     packages = ", ".join(f"{name} {version}" for name, version in identity.packages.items())
     yield Step(target.name, "python", "ok", f"{identity.python}, {target.settings.environment}: {packages}")
     variants, faces = select.shipped(), faceset.load(faceset.SHIPPED).split("test")
@@ -140,6 +143,7 @@ def _checked(target: Target, session: Session, variant: Variant, runtime: str, p
         plan.planned_variant(variant),
         key,
         "latency",
+        command=session.command(runtime),
         faces=picture[0],
         images=[picture[1]],
         warmup_frames=1,

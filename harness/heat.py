@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.agent import protocol
+from harness import watch
 from harness.session import Session
-from targets import vitals
 from targets.profile import Target
 
 LOOK_S = 5.0  # between looks at a device that cools: a Raspberry Pi with a heat sink loses about 1 °C in it
@@ -47,14 +46,7 @@ class Gate:
 
     def temperature_c(self) -> float | None:
         """Return the hottest sensor's reading in °C; None where nothing tells."""
-        wanted = self.target.settings.vitals
-        asked = [
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
-            for name, vital in wanted.items()
-        ]
-        sample = self.session.look(asked)
+        sample = self.session.look(watch.asked(self.target))
         if sample is None:
             return None
-        reading = vitals.parsed(sample.texts, {name: vital.parser for name, vital in wanted.items()})
-        degrees = reading.get("temperature_c")
-        return float(degrees) if degrees is not None else None
+        return next(watch.readings(self.target, [sample])).temperature_c

@@ -10,6 +10,9 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "memory", "cell": ..., "memory": {...}}
     {"event": "accuracy", "scores_id": ..., "accuracy": {...}}
     {"event": "operators", "cell": ..., "operators": [...]}
+    {"event": "sustained", "cell": ..., "sustained": {...}}
+    {"event": "realtime", "cell": ..., "realtime": {...}}
+    {"event": "skipped", "cell": ..., "reason": ...}     left out this time; a resume tries again
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
 """

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgerig import files
-from harness import method, places
+from harness import method, peers, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
+from harness.endurance import Endurance
 from harness.journal import Journal
 from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
@@ -74,7 +75,14 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (Rounds(self, self.pause).run, self._memory, self._accuracy, self._operators):
+        for step in (
+            Rounds(self, self.pause).run,
+            self._memory,
+            self._accuracy,
+            self._operators,
+            self._peers,
+            Endurance(self, self.pause).run,
+        ):
             step()
 
     def confirm(self, flagged: Sequence[Pair]) -> None:
@@ -101,7 +109,8 @@ class Measuring:
             was, now = f"{before.hostname} ({before.cpu})", f"{identity.hostname} ({identity.cpu})"
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
             self.add("warning", text=text)
-        self.add("target", target=self.target.name, identity=vars(identity))
+        found = dict(self.session.found.settings)
+        self.add("target", target=self.target.name, identity=vars(identity), found=found)
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -130,21 +139,22 @@ class Measuring:
             self.add("check", cell=cell.id, **fields)
 
     def _refused(self, cell: PlannedCell) -> dict[str, object] | None:
-        cores = self.session.identity.cores
-        if cell.key.threads <= cores:
-            return None
-        return {
-            "outcome": Outcome.UNSUPPORTED,
-            "reason": f"{cell.key.threads} threads on a device with {cores} cores.",
-        }
+        affinity = self.session.found.affinity
+        cores = len(affinity) if affinity else self.session.identity.cores
+        reason = self.session.refused.get(cell.key.runtime, "")
+        if cell.key.threads > cores:
+            which = f"{cores} of the device's cores" if affinity else f"a device with {cores} cores"
+            reason = f"{cell.key.threads} threads on {which}."
+        return {"outcome": Outcome.UNSUPPORTED, "reason": reason} if reason else None
 
     def _one_frame(self, cell: PlannedCell) -> dict[str, object]:
         job = self.job(cell, "check", images=self.some_images()[:1], deadline_s=self.target.settings.deadline_s)
         result = self.session.run(job)
         self.session.forget(job)
+        other = _other_version(cell.key, result)
         return {
-            "outcome": result.outcome,
-            "reason": result.reason,
+            "outcome": Outcome.UNSUPPORTED if other else result.outcome,
+            "reason": other or result.reason,
             "facts": result.facts,
             "frame_ms": result.times_ns.get("first_frame", 0) / 1e6,
         }
@@ -216,13 +226,34 @@ class Measuring:
             self.session.forget(job)
             self.progress.advance(self.target.name, 1.0)
 
+    def _peers(self) -> None:
+        """Have the user's own tool measure the models that it reads, once for each number of threads."""
+        native, found = self.target.settings.native, self.session.found
+        for cell in self.cells if native else ():
+            name, threads = cell.key.variant, cell.key.threads
+            variant = self.plan.variant(name)
+            if (
+                native is None
+                or variant.info.format != "tflite"
+                or (name, threads) in self.state.peers[self.target.name]
+            ):
+                continue
+            self.told(f"{peers.TOOL} with {name}")
+            words, frames = peers.options(self.method, threads), self.method.warmup_frames + self.method.round_frames
+            seconds = self.deadline(cell, frames) + self.method.warmup_s + self.method.round_s
+            peer = peers.measure(self.session, native, variant.files[0].path, words, found.affinity, seconds)
+            fields = {"target": self.target.name, "variant": name, "threads": threads}
+            self.add("peer", **fields, peer=peer.model_dump(mode="json"))
+
     # -- jobs
 
     def job(self, cell: PlannedCell, kind: str, **settings: object) -> Job:
         """Return the job of a pass of a cell; `settings` are further fields of Job."""
         variant = self.plan.variant(cell.key.variant)
         command = self.session.command(cell.key.runtime)
-        return job_for(self.target, variant, cell.key, kind, command=command, faces=self._pack_sha256, **settings)
+        affinity = self.session.found.affinity
+        where = {"command": command, "affinity": list(affinity) if affinity else None}
+        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **where, **settings)
 
     def deadline(self, cell: PlannedCell, frames: int) -> float:
         """Return the most seconds that so many frames of a cell may take, its start included."""
@@ -247,6 +278,14 @@ class Measuring:
         return name
 
 
+def _other_version(key: Key, result: JobResult) -> str:
+    """Return a sentence where another version of the runtime ran than the one that the run names."""
+    wanted, ran = runtime_of(key.runtime), result.facts.get("runtime_version", "")
+    if result.outcome != Outcome.OK or not wanted.version or ran == wanted.version:
+        return ""
+    return f"version {wanted.version} of {wanted.name} was asked for, and the device runs {ran}."
+
+
 def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:
     """Return the job of one pass, as its target's profile wants it; `settings` are further fields of Job."""
     profile, (provider, options) = target.settings, provider_of(key.provider)
@@ -263,10 +302,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
         "allow_fallback": profile.allow_fallback,
-        "vitals": [
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
-            for name, vital in profile.vitals.items()
-        ],
+        "vitals": watch.asked(target),
     }
     return Job(**{**fields, **settings})  # type: ignore[arg-type]
 

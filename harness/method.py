@@ -11,6 +11,7 @@ HALF_WIDTH = 0.01  # asked of p50's interval, relative
 QUICK_FACES = 200
 EMULATED_FACES = 64
 MEMORY_FRAMES = 16
+REALTIME_S = 10.0  # of frames as cameras send them: 300 at 30 a second carry a 95th percentile
 
 # Rounds, frames and seconds of a round, frames and seconds of its warm-up.
 _SETTINGS: dict[str, tuple[int, int, float, int, float]] = {

@@ -18,7 +18,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness import method
 from harness.config import RunTable, Workspace
-from harness.runtimes import RUNTIMES, reading, runtime_of
+from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
@@ -97,6 +97,9 @@ class Plan(Planned):
     edgerig: str
     method: records.Method
     operators: bool
+    sustain_s: float = 0.0
+    fps: float = 0.0
+    streams: int = 1
     faces: PlannedFaces
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
@@ -125,6 +128,10 @@ class Plan(Planned):
         """Return the cells of one target, in the plan's order."""
         return [cell for cell in self.cells if cell.key.target == target]
 
+    def runtimes_on(self, target: str) -> list[str]:
+        """Return the runtimes that a target's cells need, as the run names them."""
+        return list(dict.fromkeys(cell.key.runtime for cell in self.cells_on(target) if not cell.unsupported))
+
     def push_bytes(self, target: str) -> int:
         """Return the bytes that a target needs where it has nothing yet."""
         names = {cell.key.variant for cell in self.cells_on(target)}
@@ -135,11 +142,15 @@ class Plan(Planned):
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
         passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * (3.0 if self.operators else 2.0) + passes
+        other = len(cells) * ((3.0 if self.operators else 2.0) + self._long_seconds(target)) + passes
         plan = self.method_on(target)
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
+
+    def _long_seconds(self, target: str) -> float:
+        realtime = method.REALTIME_S if self.fps else 0.0
+        return 0.0 if self._emulated(target) else self.sustain_s + realtime
 
     def round_seconds(self, target: str) -> float:
         """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
@@ -175,6 +186,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
+    _refuse_missing_tools(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells([entry.info for entry in variants], target, table)]
@@ -196,6 +208,9 @@ def make(
         edgerig=edgerig_version(),
         method=method.method(table.setting, table.budget_s),
         operators=table.operators,
+        sustain_s=table.sustain_s,
+        fps=table.fps,
+        streams=table.streams,
         faces=faces,
         variants=tuple(variants),
         targets=tuple(targets),
@@ -278,17 +293,9 @@ def _model_file(path: Path, name: str) -> ModelFile:
 
 
 def _cells(variants: Iterable[records.Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
-    """Yield the cells of a target; a variant that no asked runtime reads becomes one that says so."""
-    wanted = table.runtimes or target.settings.runtimes
+    """Yield the cells of a target; a variant that none of its runtimes reads makes no cell there."""
     for variant in variants:
-        able = reading(variant.format)
-        runtimes = [spec for spec in dict.fromkeys(wanted or able) if runtime_of(spec).name in able]
-        if not able:
-            key = _key(variant, target, variant.format, "cpu", table.threads[0])
-            yield PlannedCell(
-                id=cell_id(key), key=key, unsupported=f"no runtime here reads {variant.format} models yet."
-            )
-        for runtime in runtimes:
+        for runtime in chosen(variant.format, table.runtimes, target.settings.runtimes):
             for provider in dict.fromkeys(table.providers or RUNTIMES[runtime_of(runtime).name].providers):
                 for threads in dict.fromkeys(table.threads):
                     key = _key(variant, target, runtime, provider, threads)
@@ -376,6 +383,13 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
                 f"there is no runtime '{plain}'.",
                 toml.nearest(plain, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}.",
             )
+
+
+def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+    for target in targets:
+        native = target.settings.native
+        if native and not native.is_file():
+            raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")
 
 
 def recheck(plan: Plan) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgerig import digest
-from harness import workflow
-from harness.agent import protocol
+from harness import watch, workflow
 from harness.agent.protocol import Identity, Job, StoredFile
 from harness.session import Session
 from targets import profile, vitals
@@ -80,10 +79,8 @@ def _sensed(session: Session, target: Target, table: dict[str, Any]) -> Board:
         kind="inspect",
         model=[StoredFile("nothing.null", sha256)],
         runtime="null",
-        vitals=[
-            protocol.Vital(name, vital.file, list(vital.command) if vital.command else None)
-            for name, vital in watched.items()
-        ],
+        command=session.command("null"),
+        vitals=watch.asked(target),
     )
     result = session.run(job)
     session.forget(job)

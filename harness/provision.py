@@ -4,6 +4,8 @@
     venv      an environment of ours on top of it, made from wheels for its Python, its glibc and its architecture
     bundle    a Python of ours with all that it needs, for devices that have none: see `bundle`
 
+A runtime that is asked for in a version has a venv of its own, whichever of the two the device has otherwise.
+
 What pip finds is kept here for each kind of device, so that the next device of the kind, and the next night, get the
 same; an archive goes by its content and is not sent again; an environment that was made from it is used again.
 """
@@ -12,8 +14,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,13 +25,15 @@ from edgerig.deadline import Deadline
 from edgerig.errors import HostError, ProtocolError, TargetFull, TargetRefused
 from harness import archive as archives
 from harness import bundle
-from harness.runtimes import RUNTIMES
-from harness.wheels import ALWAYS, Facts, wheelhouse, wheels_of
+from harness.runtimes import RUNTIMES, runtime_of
+from harness.wheels import ALWAYS, Facts, NoWheel, name_of, wheelhouse, wheels_of
 from targets import connect, emulator, environment, shell, unpacking
 from targets.profile import Target
 from targets.transport import Transport
 from targets.unpacking import Unpacked
 
+DEFAULT = ("onnxruntime",)  # what an environment is made for where nobody says
+OPTIONAL = "opencv-python-headless"  # a device that has none is fed pixels that were decoded here
 PROBE_S = 60.0
 INSTALL_S = 900.0  # unpacking and compiling 200 MB on a slow card
 
@@ -56,7 +60,8 @@ class Provisioned:
         reused: nothing had to be made.
         sent_bytes: over the link.
         packages: wheels of the environment, by file name.
-        commands: the same by runtime, for those that have an environment of their own.
+        own: by runtime as a run names it, for those that have an environment of their own.
+        refused: why a runtime cannot be had, by the same.
     """
 
     command: tuple[str, ...]
@@ -64,7 +69,13 @@ class Provisioned:
     reused: bool = True
     sent_bytes: int = 0
     packages: tuple[str, ...] = ()
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own: Mapping[str, Provisioned] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """What starts Python for the runtimes that have an environment of their own."""
+        return {spec: environment.command for spec, environment in self.own.items()}
 
     @property
     def python(self) -> str:
@@ -72,13 +83,14 @@ class Provisioned:
         return next(word for word in reversed(self.command) if not word.startswith("-"))
 
 
-def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisioned:
+def ensure(target: Target, transport: Transport, fresh: bool = False, wanted: Sequence[str] = ()) -> Provisioned:
     """Make a device ready to run the agent, and say how; nothing is done twice.
 
     Args:
         target: which.
         transport: the way there.
         fresh: look for newer packages instead of using what was found before.
+        wanted: the runtimes, as a run names them; by default those that the target is said to have.
 
     Raises:
         TargetError: it cannot be made ready.
@@ -87,18 +99,78 @@ def ensure(target: Target, transport: Transport, fresh: bool = False) -> Provisi
     if target.settings.environment == "bundle":
         return _bundled(target, transport)
     python = connect.python_of(target)
+    versions = [spec for spec in wanted or target.settings.runtimes if runtime_of(spec).version]
     if target.settings.environment == "system":
-        return Provisioned((*target.settings.launcher, python), "system")
+        ready = Provisioned((*target.settings.launcher, python), "system")
+        return _with_versions(ready, target, transport, versions, fresh) if versions else ready
     facts = probe(target, transport, python)
-    archive = wheelhouse(facts, requirements(target), fresh)
-    return _installed(target, transport, python, archive)
+    archive, refused = _common(facts, _unversioned(target, wanted), fresh)
+    ready = replace(_installed(target, transport, python, archive), refused=refused)
+    return _with_versions(ready, target, transport, versions, fresh)
 
 
-def requirements(target: Target) -> list[str]:
-    """Return what a target's environment needs: what is always needed, and its runtimes' packages."""
-    runtimes = target.settings.runtimes or RUNTIMES
-    needed = (package for name in runtimes if name in RUNTIMES for package in RUNTIMES[name].packages)
+def _unversioned(target: Target, wanted: Sequence[str]) -> list[str]:
+    """Return the runtimes that share an environment: what the target has by itself, and what else is wanted now."""
+    specs = [*(target.settings.runtimes or DEFAULT), *wanted]
+    return [name for name in dict.fromkeys(specs) if name in RUNTIMES]
+
+
+def requirements(names: Sequence[str], machine: str) -> list[str]:
+    """Return what an environment of runtimes needs: what is always needed, and their packages."""
+    needed = [package for name in names for package in RUNTIMES[name].packages_on(machine)]
     return [*ALWAYS, *dict.fromkeys(needed)]
+
+
+def _common(facts: Facts, names: list[str], fresh: bool) -> tuple[Path, dict[str, str]]:
+    """Return an archive with the runtimes that can be had, and why the others cannot; raises as `wheelhouse` does."""
+    refused: dict[str, str] = {}
+    while True:
+        able = [name for name in names if name not in refused]
+        try:
+            return _archive(facts, requirements(able, facts.machine), fresh), refused
+        except NoWheel as error:
+            at_fault = [name for name in able if error.package in map(name_of, _packages(name, facts))]
+            if not at_fault:
+                raise
+            refused |= dict.fromkeys(at_fault, f"{error.message} {error.hint}")
+
+
+def _archive(facts: Facts, needed: list[str], fresh: bool) -> Path:
+    """Return an archive of wheels, without OpenCV where it has none that fits."""
+    try:
+        return wheelhouse(facts, needed, fresh)
+    except NoWheel as error:
+        rest = [package for package in needed if name_of(package) != OPTIONAL]
+        if error.package != OPTIONAL or rest == needed:
+            raise
+        return wheelhouse(facts, rest, fresh)
+
+
+def _packages(name: str, facts: Facts) -> list[str]:
+    return RUNTIMES[name].packages_on(facts.machine)
+
+
+def _with_versions(
+    ready: Provisioned, target: Target, transport: Transport, specs: Sequence[str], fresh: bool
+) -> Provisioned:
+    """Make an environment for each version of a runtime; one that cannot be had is said, and the others go on."""
+    own, refused = dict(ready.own), dict(ready.refused)
+    for spec in dict.fromkeys(specs):
+        try:
+            own[spec] = _version(target, transport, spec, fresh)
+        except TargetRefused as error:
+            refused[spec] = f"{error.message} {error.hint}".strip()
+    return replace(ready, own=own, refused=refused)
+
+
+def _version(target: Target, transport: Transport, spec: str, fresh: bool) -> Provisioned:
+    python = connect.python_of(target)
+    facts = probe(target, transport, python)
+    runtime = runtime_of(spec)
+    packages = RUNTIMES[runtime.name].packages_on(facts.machine, runtime.version)
+    if not packages:
+        raise TargetRefused(f"the runtime {runtime.name} is no package, and has no versions.")
+    return _installed(target, transport, python, _archive(facts, [*ALWAYS, *packages], fresh))
 
 
 def probe(target: Target, transport: Transport, python: str) -> Facts:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from edgerig import digest
-from harness import method, pairs
+from harness import method, pairs, watch
 from harness.agent import protocol
 from harness.agent.protocol import JobResult
 from harness.heat import Gate
 from harness.pairs import Pair
 from harness.plan import PlannedCell
 from reports import statistics, taint
-from reports.records import Outcome, Round, Vitals
-from targets import vitals
+from reports.records import Outcome, Round
 
 if TYPE_CHECKING:
     from harness.measure import Measuring
@@ -136,15 +135,9 @@ class Rounds:
             warmup=result.warmup,
             waited_share=_share(result, "waited_share"),
             stolen_share=_share(result, "stolen_share"),
-            vitals=tuple(self._parsed(result)),
+            vitals=tuple(watch.readings(self._measuring.target, result.vitals)),
             **{f"{name}_ms": value / 1e6 for name, value in result.times_ns.items() if name in TIMES},
         )
-
-    def _parsed(self, result: JobResult) -> Iterator[Vitals]:
-        parsers = {name: vital.parser for name, vital in self._measuring.target.settings.vitals.items()}
-        for sample in result.vitals:
-            reading = vitals.parsed(sample.texts, parsers)
-            yield Vitals.model_validate({"when": sample.when, "seconds": sample.seconds, **reading})
 
 
 def _share(result: JobResult, name: str) -> float | None:

@@ -17,6 +17,8 @@ from edgerig.errors import EdgerigError, LinkLost, ProtocolError, TargetError, T
 from harness import pack
 from harness.agent import protocol
 from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Message, Progress, Vital, VitalSample
+from harness.readiness import Found
+from targets import shell
 from targets.transport import Channel, Transport
 
 Body = TypeVar("Body")
@@ -118,6 +120,10 @@ class Session:
         build: folder of the controller for the packed agent.
         cache_mb: most MB of pushed files that the device keeps; older ones make room for new ones.
         commands: the same by runtime, for those that have an environment of their own.
+        refused: why a runtime cannot be had there, by the same.
+
+    Attributes:
+        found: what the device was found as, for who made the session to say.
 
     Raises:
         TargetError: the device cannot be used; the class says whether trying again can help.
@@ -130,10 +136,13 @@ class Session:
         build: Path,
         cache_mb: int = 2048,
         commands: Mapping[str, Sequence[str]] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
+        self.found = Found()
         self._command = tuple(command)
         self._commands = commands or {}
+        self.refused = dict(refused or {})
         self._cache_mb = cache_mb
         self._agent = pack.build(build)
         self.pushed_bytes = 0
@@ -204,6 +213,10 @@ class Session:
     def command(self, runtime: str) -> list[str]:
         """Return what starts Python on the device for a runtime, as a run names it."""
         return list(self._commands.get(runtime, self._command))
+
+    def execute(self, argv: Sequence[str], deadline: Deadline) -> shell.Done:
+        """Run a program on the device beside the agent, to its end; `{root}` in a word is the device's folder."""
+        return self._persist(lambda: shell.run(self._transport, argv, deadline))
 
     def run(self, job: Job, listen: Listener | None = None) -> JobResult:
         """Have a job done; a lost link is made again and the finished result collected, once.

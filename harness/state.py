@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Round
+from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,16 @@ class State:
 
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     again: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))  # of a second session
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
+    peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+    realtime: dict[str, RealTime] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
@@ -86,6 +90,7 @@ class State:
 
 def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
+    state.found[event["target"]] = event.get("found", {})
     state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
     for cell in state.plan.cells_on(event["target"]):
         state.skipped.pop(cell.id, None)
@@ -114,6 +119,18 @@ def _accuracy(state: State, event: Event) -> None:
 
 def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
+
+
+def _peer(state: State, event: Event) -> None:
+    state.peers[event["target"]][event["variant"], event["threads"]] = Peer.model_validate(event["peer"])
+
+
+def _sustained(state: State, event: Event) -> None:
+    state.sustained[event["cell"]] = Sustained.model_validate(event["sustained"])
+
+
+def _realtime(state: State, event: Event) -> None:
+    state.realtime[event["cell"]] = RealTime.model_validate(event["realtime"])
 
 
 def _lost(state: State, event: Event) -> None:
@@ -145,6 +162,9 @@ _HANDLERS: dict[str, Any] = {
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
+    "peer": _peer,
+    "sustained": _sustained,
+    "realtime": _realtime,
     "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,

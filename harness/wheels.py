@@ -24,6 +24,16 @@ DOWNLOAD_S = 1800.0
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+class NoWheel(TargetRefused):
+    """A package has no wheel that fits a device.
+
+    Attributes:
+        package: its name, without a version.
+    """
+
+    package: str = ""
+
+
 class Facts(BaseModel):
     """What wheels have to fit, as the device's Python says it."""
 
@@ -45,6 +55,11 @@ class Facts(BaseModel):
         return f"Python {self.version} on {self.machine} with {' '.join(self.libc) or 'an unknown libc'}"
 
 
+def name_of(requirement: str) -> str:
+    """Return the package that a requirement is about."""
+    return re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0]
+
+
 def platforms(facts: Facts) -> list[str]:
     """Return all platform tags that fit, the newest first: pip takes the named ones and none below them."""
     newest = int(facts.libc[1].split(".")[1])
@@ -58,7 +73,7 @@ def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
     """Return an archive of wheels that fit a device, found before or by pip now.
 
     Raises:
-        TargetRefused: something has no wheel for that Python.
+        NoWheel: something has no wheel for that Python.
         HostError: pip cannot be used here.
     """
     kind = digest.of_json([facts.python, facts.implementation, facts.machine, facts.libc, needed])[:16]
@@ -90,14 +105,22 @@ def _explained(error: ProcessFailed, facts: Facts) -> Exception:
     """Return what pip's complaint means."""
     nothing = re.search(r"No matching distribution found for ([^\s;]+)", error.stderr)
     if nothing and not re.search(r"connection|resolution|timed out", error.stderr, re.IGNORECASE):
-        return TargetRefused(
-            f"there is no wheel of {nothing[1]} for {facts}.",
-            'Name the runtimes that the device can have, runtimes = […]; or a newer Python there, python = "…".',
-        )
+        refusal = NoWheel(f"there is no wheel of {nothing[1]} for {facts}.", _others(error.stderr))
+        refusal.package = name_of(nothing[1])
+        return refusal
     if "No module named pip" in error.stderr:
         return HostError(f"{sys.executable} has no pip to find wheels with.", "Install pip beside edgerig.")
     last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
     return HostError(f"pip could not find wheels for {facts}: {last[:300]}", "Is there a way to the package index?")
+
+
+def _others(said: str) -> str:
+    """Return a hint: the versions that fit, where pip names them."""
+    versions = re.search(r"\(from versions: ([^)]+)\)", said)
+    newest = versions[1].split(", ")[-5:] if versions and versions[1] != "none" else []
+    if newest:
+        return f"The newest versions that have one: {', '.join(newest)}."
+    return 'Name the runtimes that the device can have, runtimes = […]; or a newer Python there, python = "…".'
 
 
 def pack(wheels: Sequence[Path], path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from edgerig import files
 from edgerig.errors import TargetError, TargetRefused
-from harness import baselines, collect, folders, pairs, places, plan, provision, state
+from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -119,11 +119,12 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            with contextlib.closing(open_session(target, stop)) as session:
+            runtimes = known.plan.runtimes_on(target.name)
+            with contextlib.closing(open_session(target, stop, runtimes)) as session:
                 Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
             if flagged := pairs.flagged(known, book.folder, target.name):
                 told(f"{len(flagged)} slower than the baseline: a second session")
-                with contextlib.closing(open_session(target, stop)) as session:
+                with contextlib.closing(open_session(target, stop, runtimes)) as session:
                     Measuring(known, target, session, book, progress, lease.check, stop.pause).confirm(flagged)
     except TargetError as error:
         add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
@@ -141,14 +142,15 @@ def leased(
     return _patiently(lambda: acquire(target, run, wait_s, pause=pause, told=told), pause)
 
 
-def open_session(target: Target, stop: Stop | None = None) -> Session:
+def open_session(target: Target, stop: Stop | None = None, wanted: Sequence[str] = ()) -> Session:
     """Return a session with a target, trying again where that can help; raises TargetError.
 
     Args:
         target: which.
         stop: what the session's user is stopped by.
+        wanted: the runtimes that are going to be used; by default those that the target is said to have.
     """
-    return _patiently(lambda: _matching(_session(target, stop), target), stop.pause if stop else time.sleep)
+    return _patiently(lambda: _matching(_session(target, stop, wanted), target), stop.pause if stop else time.sleep)
 
 
 def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> Done:
@@ -162,15 +164,19 @@ def _patiently(action: Callable[[], Done], pause: Callable[[float], object]) -> 
     raise AssertionError("the last attempt returns or raises")
 
 
-def _session(target: Target, stop: Stop | None) -> Session:
+def _session(target: Target, stop: Stop | None, wanted: Sequence[str]) -> Session:
     way = connect.connect(target, places.devices())
     transport = stop.over(way) if stop else way
     try:
-        ready = provision.ensure(target, transport)
+        found = readiness.look(target, transport)
+        ready = provision.ensure(target, transport, wanted=wanted)
     except BaseException:
         transport.close()
         raise
-    return Session(transport, ready.command, places.agents(), target.settings.cache_mb, ready.commands)
+    cache_mb = target.settings.cache_mb
+    session = Session(transport, ready.command, places.agents(), cache_mb, ready.commands, ready.refused)
+    session.found = found
+    return session
 
 
 def _matching(session: Session, target: Target) -> Session:

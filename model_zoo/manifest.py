@@ -67,6 +67,7 @@ class Output(Table):
     inverted: bool = False
     scale: float | None = None
     zero_point: int = 0
+    name: str = Field("", description="of the output tensor; the first one by default")
 
 
 class AuthorFigure(Table):
@@ -151,11 +152,17 @@ class Variant:
     @property
     def files(self) -> list[Path]:
         """The model file first, then those that belong to it."""
-        return [self.path, *(self.path.with_name(name) for name in self.manifest.extra_files)]
+        return [self.path, *belonging(self.manifest, self.path)]
 
     def output_spec(self) -> preprocess.OutputSpec:
         """Return how the answer is read, as the record that the agent is sent."""
         return preprocess.OutputSpec(**self.manifest.output.model_dump(), threshold=self.manifest.threshold)
+
+
+def belonging(manifest: Manifest, model: Path) -> list[Path]:
+    """Return the files that belong to a model: those that its manifest names, and the .bin with the weights of .xml."""
+    weights = [model.with_suffix(".bin").name] if model.suffix == ".xml" else []
+    return [model.with_name(name) for name in dict.fromkeys([*manifest.extra_files, *weights])]
 
 
 def load(path: Path) -> Variant:
@@ -173,7 +180,7 @@ def load(path: Path) -> Variant:
 
 
 def _checked(manifest: Manifest, model: Path) -> Variant:
-    files = [model, *(model.with_name(name) for name in manifest.extra_files)]
+    files = [model, *belonging(manifest, model)]
     for file in files:
         if not file.is_file():
             raise ModelError(f"the model file {file} of variant '{manifest.name}' is missing.")

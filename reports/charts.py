@@ -233,6 +233,41 @@ def scatter(points: Sequence[Point], name: str, title: str, quality: str) -> str
         return inline(figure, name, title)
 
 
+@dataclass(frozen=True)
+class Course:
+    """Medians of a second over time: s [n], ms [n], and temperatures: s [m], °C [m]."""
+
+    style: Style
+    ms: Sequence[tuple[float, float]]
+    degrees: Sequence[tuple[float, float]]
+
+
+def courses(lines: Sequence[Course], name: str, title: str) -> str:
+    """Return times over time, and below them the temperature where it was read."""
+    with _figure(1080, 300) as (figure, axes):
+        for line in lines:
+            seconds, ms = zip(*line.ms, strict=True)
+            axes.plot(seconds, ms, color=line.style.colour, linestyle=line.style.dash, linewidth=1.7)
+        axes.set_ylim(0, 1.12 * max(ms for line in lines for _, ms in line.ms))
+        axes.grid(visible=True)
+        axes.set_xlabel("seconds without a pause")
+        axes.set_ylabel("p50 of a frame, ms")
+        if any(line.degrees for line in lines):
+            _draw_degrees(axes, lines)
+        return inline(figure, name, title)
+
+
+def _draw_degrees(axes: Axes, lines: Sequence[Course]) -> None:
+    """Draw temperatures as thin dots against an axis of their own."""
+    other = axes.twinx()
+    for line in lines:
+        if line.degrees:
+            seconds, degrees = zip(*line.degrees, strict=True)
+            other.plot(seconds, degrees, ".", color=line.style.colour, markersize=2.5, alpha=0.6)
+    other.set_ylabel("°C (dots)")
+    other.spines["right"].set_visible(False)
+
+
 SCATTER = (1080, 430)
 LABEL_SIZE = 10
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, statistics
+from reports import decide, endurance, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -30,7 +30,9 @@ from reports.records import (
     OperatorTime,
     Outcome,
     Phase,
+    RealTime,
     Round,
+    Sustained,
 )
 from reports.statistics import Interval
 from reports.trust import counted, verdict
@@ -76,6 +78,8 @@ class Measured:
     accuracy_metrics: Sequence[Metric] = ()
     fingerprint: Fingerprint | None = None
     operators: Sequence[OperatorTime] = ()
+    sustained: Sustained | None = None
+    realtime: RealTime | None = None
 
 
 def collate(
@@ -109,12 +113,20 @@ def collate(
         reason=why,
         next_step=next_step,
         verdict=verdict(measured.rounds, method, p50, emulated),
-        metrics=(*times, *memory_metrics(measured.memory), *measured.accuracy_metrics),
+        metrics=(
+            *times,
+            *memory_metrics(measured.memory),
+            *measured.accuracy_metrics,
+            *endurance.sustained_metrics(measured.sustained),
+            *endurance.realtime_metrics(measured.realtime),
+        ),
         fingerprint=measured.fingerprint,
         rounds=tuple(measured.rounds),
         memory=measured.memory,
         accuracy=measured.accuracy,
         operators=tuple(measured.operators),
+        sustained=measured.sustained,
+        realtime=measured.realtime,
     )
 
 

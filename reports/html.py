@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, charts, comparison_view, figures
+from reports import accuracy_view, agreement, charts, comparison_view, endurance, figures
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import PHASES, STAGES, Cell, Fingerprint, Metric, OperatorTime, Outcome, Run, Target
@@ -128,6 +128,8 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "margin": run.gates.margin,
         "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
+        "endurance": endurance.sentences(run),
+        "courses": list(_courses(run, looks)),
         "memory": _memory(run),
         "phases": PHASES,
         "conditions": _conditions(run),
@@ -315,6 +317,24 @@ def _trades(run: Run, settings: Settings, looks: dict[str, Style]) -> Iterator[C
             title = f"{shown} against latency on {setting}"
             note = f"The {_CURVES} fastest of {len(points)}." if len(points) > _CURVES else ""
             yield _chart(setting, charts.scatter(points[:_CURVES], f"trade{place}", title, shown), note)
+
+
+def _courses(run: Run, looks: dict[str, Style]) -> Iterator[Chart]:
+    """Yield a chart a target of times under sustained load."""
+    for target in run.targets:
+        cells = [cell for cell in run.cells if cell.key.target == target.name and cell.sustained]
+        lines = [_course(cell, looks) for cell in cells if cell.sustained and cell.sustained.course]
+        if lines:
+            title = f"Sustained load on {target.name}"
+            note = ", ".join(_names([cell for cell in cells if cell.sustained and cell.sustained.course]))
+            yield _chart(title, charts.courses(lines, f"course-{target.name}", title), note)
+
+
+def _course(cell: Cell, looks: dict[str, Style]) -> charts.Course:
+    assert cell.sustained is not None
+    readings = [v for v in cell.sustained.vitals if v.when == "during" and v.temperature_c is not None]
+    degrees = [(v.seconds, v.temperature_c) for v in readings if v.temperature_c is not None]
+    return charts.Course(looks[cell.key.variant], cell.sustained.course, degrees)
 
 
 def _chart(title: str, svg: str, note: str) -> Chart:

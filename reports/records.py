@@ -106,6 +106,9 @@ class Vitals(Record):
     load_1m: float | None = None
     swap_used_mb: float | None = None
     memory_available_mb: float | None = None
+    battery_percent: float | None = None
+    battery_c: float | None = None
+    powered_by: str | None = None  # "USB", "AC", "battery"
 
 
 class Round(Record):
@@ -170,6 +173,64 @@ class OperatorTime(Record):
     node: str
     ms_per_frame: float
     calls_per_frame: float
+
+
+class PeerFigure(Record):
+    """One figure of another tool, as it printed it."""
+
+    figure: str
+    value: float
+    unit: str
+
+
+class Peer(Record):
+    """What another tool measured of a cell's model on the same device; never ours."""
+
+    tool: str
+    sha256: str
+    command: str
+    outcome: Outcome = Outcome.OK
+    reason: str = ""
+    figures: tuple[PeerFigure, ...] = ()
+
+    def value(self, figure: str) -> float | None:
+        """Return one figure, None where the tool did not print it."""
+        return next((entry.value for entry in self.figures if entry.figure == figure), None)
+
+
+class Sustained(Record):
+    """A cell's frames one after the other for a long time; times are of the whole frame."""
+
+    outcome: Outcome
+    reason: str = ""
+    seconds: float  # asked for
+    frames: str | None = None  # file under sustained/, int64 ns [n, 2]
+    count: int = 0  # of frames
+    first_p50_ms: float | None = None
+    last_p50_ms: float | None = None
+    last_p95_ms: float | None = None
+    throttled_after_s: float | None = None  # None: it did not
+    hottest_c: float | None = None
+    course: tuple[tuple[float, float], ...] = ()  # s, median ms; at most 240 of them
+    vitals: tuple[Vitals, ...] = ()
+
+
+class RealTime(Record):
+    """A cell's frames as cameras send them; a frame that is late or dropped has missed its deadline."""
+
+    outcome: Outcome
+    reason: str = ""
+    fps: float
+    streams: int
+    seconds: float
+    frames: str | None = None  # file under realtime/, int64 ns [arrivals, 4]
+    arrivals: int = 0
+    missed: int = 0
+    dropped: int = 0
+    queue_delay_p50_ms: float | None = None
+    queue_delay_p95_ms: float | None = None
+    response_p50_ms: float | None = None
+    response_p95_ms: float | None = None
 
 
 class Fingerprint(Record):
@@ -277,6 +338,9 @@ class Cell(Record):
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     operators: tuple[OperatorTime, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    sustained: Sustained | None = None
+    realtime: RealTime | None = None
     role: Literal["candidate", "baseline"] = "candidate"
     cached_from: str = ""  # the run that measured it, where nothing had changed since
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, comparison_view, figures, tables
+from reports import agreement, comparison_view, endurance, figures, tables
 from reports.headline import headline
 from reports.records import Cell, Outcome, Run, Target
 
@@ -25,7 +25,7 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
-    parts += [Text(line) for line in agreement.sentences(run)]
+    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from targets.fake import FakeTransport
 from targets.local import LocalTransport
 from targets.profile import Target
 from targets.transport import Transport
+
+if TYPE_CHECKING:
+    from targets.adb import Server
 
 
 def _local(target: Target, devices: Path) -> Transport:
@@ -26,7 +30,30 @@ def _ssh(target: Target, devices: Path) -> Transport:
     return SshTransport(target.settings.address)
 
 
-TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {"local": _local, "ssh": _ssh, "fake": _fake}
+def _adb(target: Target, devices: Path) -> Transport:
+    from targets.adb import AdbTransport  # noqa: PLC0415 - asked for by few
+
+    return AdbTransport(adb_server(target.settings.via), target.settings.address)
+
+
+def adb_server(via: str) -> Server:
+    """Return the adb server that sees a phone: this machine's, or that of the host `via`."""
+    if via:
+        from targets.rack import RackServer  # noqa: PLC0415 - see _ssh
+
+        return RackServer(via)
+    from targets.adb import Server  # noqa: PLC0415
+
+    return Server()
+
+
+TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {
+    "local": _local,
+    "ssh": _ssh,
+    "adb": _adb,
+    "fake": _fake,
+}
+THERE = ("ssh", "adb")  # ways to devices that are not this machine
 
 
 def connect(target: Target, devices: Path) -> Transport:
@@ -45,11 +72,14 @@ def connect(target: Target, devices: Path) -> Transport:
 
 def device(target: Target) -> str:
     """Return what tells the physical device of a target from others; targets with the same one share its processors."""
-    if target.settings.transport != "ssh":
+    settings = target.settings
+    if settings.transport not in THERE:
         return "this machine"
+    if settings.transport == "adb":
+        return f"adb{settings.via and ' at '}{settings.via}: {settings.address or 'the only one'}"
     from targets.ssh import resolve  # noqa: PLC0415 - see above
 
-    where = resolve(target.settings.address)
+    where = resolve(settings.address)
     return f"{where.host}:{where.port}"
 
 
@@ -58,7 +88,7 @@ def leases(target: Target) -> str:
 
     No target's name begins with a dot.
     """
-    return "{root}/lease" if target.settings.transport == "ssh" else "{root}/../.lease"
+    return "{root}/lease" if target.settings.transport in THERE else "{root}/../.lease"
 
 
 def python_of(target: Target) -> str:

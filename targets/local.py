@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import selectors
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from edgerig.errors import LinkLost, TargetError, TargetFull, TargetRefused
 _TAIL = 4096  # bytes of stderr that are worth showing
 _CHUNK = 1 << 16
 _PATIENCE_S = 5.0  # for a program to end by itself
+_SEND_S = 60.0  # for a program to take in what it is sent
 
 
 class LocalChannel:
@@ -42,14 +44,17 @@ class LocalChannel:
         assert self._process.stdin
         assert self._process.stdout
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        os.set_blocking(self._stdin.fileno(), False)  # who reads no more must not hold us up for ever
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
 
     def send(self, data: bytes) -> None:
         """Write all of `data` to the process."""
+        deadline, view = Deadline(_SEND_S), memoryview(data)
         try:
-            view = memoryview(data)
             while view:
+                if not select.select([], [self._stdin], [], deadline.remaining)[1]:
+                    raise LinkLost("the agent takes in nothing more.")
                 view = view[self._stdin.write(view) or 0 :]
         except OSError as error:
             raise LinkLost(f"the agent has ended: {self.errors() or error.strerror}") from error
@@ -65,6 +70,16 @@ class LocalChannel:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _TAIL))
         return self._stderr.read().decode(errors="replace").strip()
+
+    def status(self, seconds: float) -> int | None:
+        """Return its exit status, waiting so long for it; None where it goes on."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def kill(self) -> None:
+        """End the process at once; `close` is still to be called."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process: the end of its stdin tells it to; after 5 s it is killed."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
 from targets import emulator
 from targets.fake import Fault
 from targets.settings import Wanted
-from targets.vitals import PARSERS
+from targets.vitals import OF_THE_DEVICE, PARSERS
 
 SHIPPED = Path(__file__).parent / "profiles"
 DEFAULT = "x86"
+KINDS = ("big", "little", "all")  # of processors
+HERE = ("local", "fake")  # transports to devices that are this machine
 
 
 class Table(BaseModel):
@@ -26,11 +29,16 @@ class Table(BaseModel):
 
 
 class Vital(Table):
-    """[vitals.NAME]: a file to read (one "*" allowed) or a command to run on the device, and who parses it."""
+    """[vitals.NAME]: a file to read (one "*" allowed) or a command to run on the device, and who parses it.
+
+    Attributes:
+        during: also once a second while frames are timed; false for what disturbs them.
+    """
 
     file: str | None = None
     command: tuple[str, ...] | None = None
     parser: str
+    during: bool = True
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -82,7 +90,9 @@ class Profile(Table):
     Attributes:
         description: for people.
         transport: how bytes get there.
-        address: `[user@]host[:port]` or an alias of ~/.ssh/config, for `ssh`.
+        address: for `ssh` `[user@]host[:port]` or an alias of ~/.ssh/config; for `adb` a serial, `host:port`, or "" for
+            the only phone.
+        via: for `adb`, `[user@]host[:port]` of the host that the phone is plugged into.
         architecture: what `uname -m` must say, "" for any.
         python: the Python that runs the agent; None is the controller's own, for `local`.
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
@@ -90,6 +100,10 @@ class Profile(Table):
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
         runtimes: which to use when a run names none; () is every one that fits the variant.
         affinity: processors to measure on; None is as found.
+        cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
+            or a mask ("0xf0"), or a list.
+        battery_min: per cent below which a device is left alone.
+        native: a `benchmark_model` of TensorFlow Lite for that device, run beside for .tflite variants.
         memory_limit_mb: most address space of a measuring process, in MiB.
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
@@ -101,18 +115,24 @@ class Profile(Table):
         faults: what the fake transport breaks.
         set: what is changed while it is measured.
         vitals: what to watch.
+        found: what to read once when the device is reached, for the report.
+        notes: what every report says of such a device.
         heat: how cool the device has to be before a round begins; None: rounds never wait.
     """
 
     description: str = ""
-    transport: Literal["local", "ssh", "fake"] = "local"
+    transport: Literal["local", "ssh", "adb", "fake"] = "local"
     address: str = ""
+    via: str = ""
     architecture: str = ""
     python: str | None = None
     environment: Literal["system", "venv", "bundle"] = "system"
     launcher: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
+    cores: str | tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    battery_min: Annotated[int, Field(ge=0, le=100)] = 0
+    native: Path | None = None
     memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
@@ -124,12 +144,37 @@ class Profile(Table):
     faults: tuple[Fault, ...] = ()
     set: Set = Set()
     vitals: dict[str, Vital] = Field(default_factory=dict)
+    found: dict[str, Vital] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     heat: Heat | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.transport == "ssh" and not self.address:
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
+        if self.via and self.transport != "adb":
+            raise ValueError("'via' is for the transport 'adb'; for 'ssh' write a ProxyJump into ~/.ssh/config")
+        return self
+
+    @field_validator("cores")
+    @classmethod
+    def _known_cores(cls, cores: str | tuple[int, ...] | None) -> str | tuple[int, ...] | None:
+        known = not isinstance(cores, str) or cores in KINDS or re.fullmatch(r"0x[0-9a-fA-F]{1,32}", cores)
+        if not known or cores == () or (isinstance(cores, str) and re.fullmatch("0x0+", cores)):
+            raise ValueError(f'write {", ".join(KINDS)}, a mask such as "0xf0", or a list of processors')
+        return cores
+
+    @model_validator(mode="after")
+    def _vitals_of_a_moment(self) -> Self:
+        for name, vital in self.vitals.items():
+            if vital.parser in OF_THE_DEVICE:
+                raise ValueError(f"vitals.{name}: the parser '{vital.parser}' is for [found.{name}]")
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_of_cores(self) -> Self:
+        if self.cores is not None and self.affinity is not None:
+            raise ValueError("'cores' and 'affinity' say the same: write one of them")
         return self
 
     @model_validator(mode="after")
@@ -144,7 +189,7 @@ class Profile(Table):
             raise ValueError(f"no cpu '{self.cpu}' is emulated; {near or known}")
         if not self.emulated:
             raise ValueError("what an emulator runs is emulated = true: its times are those of no device")
-        if self.emulator == emulator.QEMU_USER and (self.transport == "ssh" or self.environment != "bundle"):
+        if self.emulator == emulator.QEMU_USER and (self.transport not in HERE or self.environment != "bundle"):
             raise ValueError('qemu-user runs on this machine, with environment = "bundle"')
         return self
 
@@ -164,7 +209,7 @@ def shipped() -> list[str]:
 
 def standalone() -> list[str]:
     """Return the shipped profiles that are targets by themselves: those that need no address."""
-    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") != "ssh"]
+    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") in HERE]
 
 
 def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:
@@ -191,7 +236,7 @@ def _merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]
     """Return a profile with a table on top; a vital or a setting replaces the one of its name and leaves the others."""
     both = {
         key: {**base.get(key, {}), **inner}
-        for key in ("vitals", "set")
+        for key in ("vitals", "found", "set")
         if isinstance(inner := table.get(key, {}), Mapping)
     }
     return {**base, **table, **both}

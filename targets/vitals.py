@@ -107,6 +107,81 @@ def nvpmodel(texts: list[str]) -> Reading:
     return {"governor": f"nvpmodel {match[1]}"} if match else {}
 
 
+def dumpsys_battery(texts: list[str]) -> Reading:
+    """Return a phone's charge in per cent, its battery's temperature in °C, and what powers it, from `dumpsys battery`.
+
+    The temperature is told in tenths. Source: AOSP, BatteryService.dumpInternal.
+    """
+    fields = dict(re.findall(r"^  ([A-Za-z ]{1,40}): (-?[0-9]{1,9}|true|false)$", texts[0], re.M)) if texts else {}
+    reading: Reading = {}
+    level, scale = _field(fields, "level"), _field(fields, "scale") or 100
+    if level is not None and 0 <= level <= scale:
+        reading["battery_percent"] = 100.0 * level / scale
+    tenths = _field(fields, "temperature")
+    if tenths is not None and 0 < tenths < 1500:
+        reading["battery_c"] = tenths / 10
+    sources = [name for name in ("AC", "USB", "Wireless", "Dock") if fields.get(f"{name} powered") == "true"]
+    if "AC powered" in fields:
+        reading["powered_by"] = "+".join(sources) or "battery"
+    return reading
+
+
+def _field(fields: Mapping[str, str], name: str) -> int | None:
+    text = fields.get(name, "")
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
+
+
+_CPU_SENSOR, _SKIN_SENSOR = "0", "3"  # of Temperature.aidl
+
+
+def dumpsys_thermal(texts: list[str]) -> Reading:
+    """Return the hottest CPU sensor (else skin) in °C and whether Android throttles, from `dumpsys thermalservice`.
+
+    Status 0 is "none", 1 "light throttling" and so on to 6, "shutdown". What the HAL says now outranks what is
+    cached. Source: AOSP, ThermalManagerService.dumpInternal, Temperature.java.
+    """
+    text = texts[0] if texts else ""
+    reading: Reading = {}
+    if status := re.search(r"^Thermal Status: ([0-6])$", text, re.M):
+        reading["throttled"] = status[1] != "0"
+    sensors = re.findall(
+        r"Temperature\{mValue=(-?[0-9]{1,4}(?:\.[0-9]{1,9})?), mType=([0-9]{1,2}), mName=",
+        text.partition("Current temperatures from HAL")[2],
+    )
+    sane = {
+        kind: [float(value) for value, of in sensors if of == kind and 0 < float(value) < 150] for _, kind in sensors
+    }
+    if degrees := sane.get(_CPU_SENSOR) or sane.get(_SKIN_SENSOR):
+        reading["temperature_c"] = max(degrees)
+    return reading
+
+
+def dumpsys_screen(texts: list[str]) -> Reading:
+    """Return whether a phone is awake, from `dumpsys power`: its screen is on then, or about to be.
+
+    Source: AOSP, PowerManagerService.dumpInternal; Asleep, Awake, Dreaming, Dozing.
+    """
+    match = (
+        re.search(r"^ {0,8}mWakefulness(?:Raw)?=(Asleep|Awake|Dreaming|Dozing)\b", texts[0], re.M) if texts else None
+    )
+    return {"screen": match[1].lower()} if match else {}
+
+
+def android_release(texts: list[str]) -> Reading:
+    """Return Android's version, from `getprop ro.build.version.release`."""
+    match = re.fullmatch(r"([A-Za-z0-9._-]{1,20})\s*", texts[0]) if texts else None
+    return {"android": match[1]} if match else {}
+
+
+def android_model(texts: list[str]) -> Reading:
+    """Return a phone's name, from `getprop ro.product.model`."""
+    match = re.fullmatch(r"([\w .()+/-]{1,64}?)\s*", texts[0]) if texts else None
+    return {"model": match[1]} if match else {}
+
+
+# Parsers whose readings tell the device or how it was found, and not the state of one moment of a round.
+OF_THE_DEVICE = ("dumpsys_screen", "android_release", "android_model")
+
 PARSERS: dict[str, Parser] = {
     "clock_khz": clock_khz,
     "governor": governor,
@@ -118,6 +193,11 @@ PARSERS: dict[str, Parser] = {
     "vcgencmd_clock": vcgencmd_clock,
     "tegrastats": tegrastats,
     "nvpmodel": nvpmodel,
+    "dumpsys_battery": dumpsys_battery,
+    "dumpsys_thermal": dumpsys_thermal,
+    "dumpsys_screen": dumpsys_screen,
+    "android_release": android_release,
+    "android_model": android_model,
 }
 
 

@@ -16,7 +16,7 @@ from harness.agent import memory, runtimes
 from harness.agent.decoder import Decoder, Pack
 from harness.agent.failures import FailedError, UnsupportedError
 from harness.agent.frame import Stages
-from harness.agent.manifest import check_input, check_output
+from harness.agent.manifest import check_input, check_output, named_first, real
 from harness.agent.progress import ProgressFile
 from harness.agent.protocol import ArrayFile, Job
 from harness.agent.runtimes.base import LoadRequest, Session
@@ -34,6 +34,7 @@ class Bench:
 
     Attributes:
         findings: fields of the JobResult, as they become known.
+        answer: how the answer is read, once the model is there to say what its levels mean.
     """
 
     def __init__(self, job: Job, folder: Path) -> None:
@@ -41,6 +42,7 @@ class Bench:
         self.folder = folder
         self.progress = ProgressFile(folder)
         self.findings: dict[str, Any] = {"facts": {}, "times_ns": {}, "memory_mb": {}, "arrays": []}
+        self.answer = job.output or OutputSpec()
         self._decoder: Decoder | None = None
         self._pack: Pack | None = None
 
@@ -66,7 +68,16 @@ class Bench:
         main = self.folder / "model" / job.model[0].name
         if main.suffix not in runtime.FORMATS:
             raise UnsupportedError(f"{job.runtime} reads {' and '.join(runtime.FORMATS)}, not {main.name}")
-        request = LoadRequest(main, job.provider, job.threads, job.options, job.kind == "profile", self.folder)
+        request = LoadRequest(
+            main,
+            job.provider,
+            job.threads,
+            job.options,
+            job.kind == "profile",
+            self.folder,
+            job.input.shape if job.input else None,
+            job.allow_fallback,
+        )
         begin = time.perf_counter_ns()
         session = runtime.load(request)
         self.took("load", begin)
@@ -79,12 +90,13 @@ class Bench:
         self.findings["times_ns"][name] = time.perf_counter_ns() - begin
 
     def _take_down(self, session: Session) -> None:
-        self.facts.update(session.facts, numpy=np.__version__)
+        ran = session.ran()
+        self.facts.update(ran.facts, numpy=np.__version__)
         self.facts["affinity"] = ",".join(map(str, sorted(os.sched_getaffinity(0))))
         self.findings["inputs"] = [asdict(tensor) for tensor in session.inputs]
         self.findings["outputs"] = [asdict(tensor) for tensor in session.outputs]
-        if session.fallback and not self.job.allow_fallback:
-            raise FailedError(session.fallback)
+        if ran.fallback and not self.job.allow_fallback:
+            raise FailedError(ran.fallback)
 
     def open_faces(self) -> None:
         """Open the pack and what decodes it, before the runtime is there, so that neither is taken for the other."""
@@ -132,7 +144,9 @@ class Bench:
         """Return the stages of a frame of this job, the manifest having been held against the model."""
         spec, answer = self.specs()
         check_input(spec, session.inputs)
+        session.outputs = named_first(answer, session.outputs)
         check_output(answer, session.outputs)
+        self.answer = answer = real(answer, session.outputs[0])
         assert self._decoder is not None
         preprocess = Preprocessor(spec, self._decoder.resize)
         # The tensor is an array that stays the same, so a runtime can be told of it once.

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.agent import memory
 from harness.agent.bench import Bench, score
+from harness.agent.endurance import realtime, sustain
 from harness.agent.failures import FailedError
 from harness.agent.frame import FrameLoop, clock_pair_ns, quiet
 from harness.agent.manifest import check_values
@@ -147,9 +148,8 @@ def profile(bench: Bench) -> None:
 
 def _score(bench: Bench, session: Session, outputs: Sequence[Array]) -> float:
     """Return the score of one answer; raises FailedError where the manifest finds no positive class in it."""
-    _, spec = bench.specs()
-    check_values(spec, session.outputs[0].name, outputs[0].size)
-    return score(outputs, spec)
+    check_values(bench.answer, session.outputs[0].name, outputs[0].size)
+    return score(outputs, bench.answer)
 
 
 PASSES: dict[str, Callable[[Bench], None]] = {
@@ -159,4 +159,6 @@ PASSES: dict[str, Callable[[Bench], None]] = {
     "memory": memory_by_phase,
     "accuracy": accuracy,
     "profile": profile,
+    "sustain": sustain,
+    "realtime": realtime,
 }

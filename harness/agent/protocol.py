@@ -42,9 +42,15 @@ PHASES = ("started", "runtime_imported", "model_loaded", "first_frame", "steady"
 # Outcomes that an agent can tell; "lost" and "skipped" are the controller's.
 OUTCOMES = ("ok", "failed", "crashed", "timeout", "out-of-memory", "unsupported")
 
-ARRAYS = ("frames.npy", "scores.npy", "outputs.npy")  # files that a job may leave in the spool
+ARRAYS = (
+    "frames.npy",
+    "scores.npy",
+    "outputs.npy",
+    "sustained.npy",
+    "realtime.npy",
+)  # files that a job may leave in the spool
 
-JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile")
+JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile", "sustain", "realtime")
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Vital:
     name: str
     file: str | None = None  # may hold one "*", then every match is read
     command: list[str] | None = None
+    during: bool = True  # also while frames are timed
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class Job:
     Attributes:
         token: unique name of the job, letters, digits, "-" and "_": the spool folder.
         kind: one of JOBS. inspect: load, describe the tensors. check: one frame. latency, memory, accuracy:
-            the three passes. profile: per-operator times.
+            the three passes. profile: per-operator times. sustain, realtime: the long passes, see endurance.py.
         model: the model's files, the main one first.
         runtime: module of harness.agent.runtimes.
         provider: execution provider or delegate, as the runtime names it.
@@ -130,6 +137,8 @@ class Job:
         command: what starts Python for the child, with the words of an emulator or a loader before it; "{root}" in a
             word is the device's folder. Empty: the Python that runs the agent.
         vitals: what to read before, during (1 Hz) and after.
+        fps: frames that a camera sends in a second, for realtime.
+        streams: cameras.
         allow_fallback: a provider, precision or thread count other than asked is no failure.
     """
 
@@ -153,6 +162,8 @@ class Job:
     memory_limit_mb: int | None = None
     command: list[str] = field(default_factory=list)
     vitals: list[Vital] = field(default_factory=list)
+    fps: float = 0.0
+    streams: int = 1
     allow_fallback: bool = False
 
 

@@ -48,7 +48,8 @@ class Vitals:
         seconds = time.monotonic() - self._start
         texts: dict[str, str] = {}
         for vital in self._wanted:
-            texts.update(read(vital))
+            if vital.during or when != "during":
+                texts.update(read(vital))
         self._samples.append(VitalSample(when, seconds, texts))
         self._bytes += sum(len(name) + len(text) for name, text in texts.items())
         if self._bytes > MAX_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,22 @@ class Counts(Words):
             if not str(word).isdigit() or int(word) < 1:
                 self.fail(f"'{word}' is not a number from 1 on.", param, ctx)
         return tuple(int(word) for word in words)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Seconds(click.ParamType[float]):
+    """A time with its unit: 90s, 30m, 1h; a bare number is seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds; fails with a sentence."""
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", str(value))
+        if not match or not float(match[1]):
+            self.fail(f"'{value}' is no time; write 90s, 30m or 1h.", param, ctx)
+        return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def several(*names: str, of: Words, help: str) -> Callable[[Command], Command]:

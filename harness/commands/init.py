@@ -127,6 +127,6 @@ def _findings(found: Board) -> list[str]:
     lines = [f"  {identity.machine}, Python {identity.python}: {packages}", f"  Sensors: {told or 'none can be read'}"]
     if found.blind:
         lines.append(f"  Not readable: {', '.join(found.blind)}")
-    if not any(package in identity.packages for entry in runtimes.RUNTIMES.values() for package in entry.packages):
+    if not any(module in identity.packages for entry in runtimes.RUNTIMES.values() for module in entry.modules):
         lines.append(f"  No runtime is installed: {identity.python_executable} -m pip install onnxruntime")
     return lines

@@ -63,6 +63,9 @@ wait_option = click.option(
 )
 @click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
 @click.option("--profile", "operators", is_flag=True, default=None, help="Add a per-operator profile to each cell.")
+@click.option("--sustain", "sustain_s", type=common.Seconds(), help="Then run so long without a pause: 30m, 90s, 1h.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Then be sent N frames a second.")
+@click.option("--streams", type=click.IntRange(1), metavar="N", help="By so many cameras.  [default: 1]")
 @click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
 @common.out_option
 @common.config_option

@@ -91,29 +91,56 @@ def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> 
 def provision(targets: tuple[str, ...], fresh: bool, config_path: Path | None, as_json: bool) -> int:
     """Make each TARGET ready for the agent now; `edgerig run` does the same first.
 
-    With environment = "venv" this machine finds the wheels and sends them: the device needs no internet.
+    With environment = "venv" this machine finds the wheels and sends them: the device needs no internet. A runtime
+    that the target names in a version, e.g. runtimes = ["onnxruntime==1.23.2"], has an environment of its own.
+
+    Exit code 0 where all can be had, 3 where a runtime cannot.
     """
     space = common.workspace(config_path)
     rows = []
     for target in [space.target(name) for name in targets]:
         done = _provisioned(target, fresh)
-        rows.append({"target": target.name, **vars(done), "python": done.python, "packages": list(done.packages)})
+        own = {spec: _environment(environment) for spec, environment in done.own.items()}
+        rows.append({"target": target.name, **_environment(done), "own": own, "refused": dict(done.refused)})
         if not as_json:
-            sent = f"{done.sent_bytes / 1e6:.1f} MB sent"
-            click.echo(f"{target.name}: {done.environment}, {'as it was' if done.reused else f'made, {sent}'}")
+            _tell(target, done)
     if as_json:
         common.print_json(rows)
-    return 0
+    return 3 if any(row["refused"] for row in rows) else 0
+
+
+def _environment(done: Provisioned) -> dict[str, Any]:
+    return {
+        "environment": done.environment,
+        "command": list(done.command),
+        "python": done.python,
+        "reused": done.reused,
+        "sent_bytes": done.sent_bytes,
+        "packages": list(done.packages),
+    }
+
+
+def _tell(target: Target, done: Provisioned) -> None:
+    """Print a line for the environment of a target, and one for each runtime that has one of its own, or has none."""
+    for name, environment in {done.environment: done, **done.own}.items():
+        sent = f"made, {environment.sent_bytes / 1e6:.1f} MB sent"
+        click.echo(f"{target.name}: {name}, {'as it was' if environment.reused else sent}")
+    for spec, reason in done.refused.items():
+        click.echo(f"{target.name}: {spec}: {reason}", err=True)
 
 
 def _provisioned(target: Target, fresh: bool) -> Provisioned:
     with lease.Lease(target, "provision"):
         transport = connect.connect(target, places.devices())
         try:
-            done = provisioning.ensure(target, transport, fresh)
-            return replace(done, command=tuple(word.replace("{root}", transport.root) for word in done.command))
+            done = _rooted(provisioning.ensure(target, transport, fresh), transport.root)
+            return replace(done, own={spec: _rooted(made, transport.root) for spec, made in done.own.items()})
         finally:
             transport.close()
+
+
+def _rooted(done: Provisioned, root: str) -> Provisioned:
+    return replace(done, command=tuple(word.replace("{root}", root) for word in done.command))
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

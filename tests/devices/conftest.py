@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import session
-from tests.devices import sshd
+from tests.devices import adbd, sshd
+from tests.devices.adbd import Phone
 from tests.devices.sshd import Desk, Sshd
 from tests.harness.command import Workplace
 
@@ -48,3 +49,25 @@ def workplace(tmp_path: Path, desk: Desk) -> Workplace:
     place = Workplace(tmp_path)
     place.environment.update(desk.environment)
     return place
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have an adb server of our own, with keys of its own, for all that is started from here."""
+    with adbd.serving(tmp_path_factory.mktemp("adb")):
+        yield
+
+
+@pytest.fixture(scope="session")
+def only_phone(tmp_path_factory: pytest.TempPathFactory, adb_server: None) -> Iterator[Phone]:
+    """Return a phone for all tests; see `phone`."""
+    with adbd.running(tmp_path_factory.mktemp("phone")) as device:
+        yield device
+
+
+@pytest.fixture
+def phone(only_phone: Phone) -> Iterator[Phone]:
+    """Return a phone, which is in order again after the test, and which adb has forgotten."""
+    yield only_phone
+    only_phone.in_order()
+    adbd.adb("disconnect", only_phone.address)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from edgerig import digest
 from edgerig.errors import ConfigError, FaceSetError, ModelError, UserError
-from harness import config, method, plan
+from harness import config, method, plan, runtimes
 from harness.config import Config, RunTable, Workspace
 from harness.plan import Plan
 from harness.runtimes import Spec, provider_of, runtime_of
-from model_zoo import faceset, select
+from model_zoo import faceset
 from tests.support import faces as small_faces
 from tests.support import models
 
@@ -79,18 +79,23 @@ def test_a_targets_own_runtimes_hold_where_the_run_says_nothing(folder: Path, fa
     assert keys(plan.make(workspace, table, packs=folder / "packs")) == ["net on bench, onnxruntime cpu, 1 thread"]
 
 
-def test_a_format_that_nothing_reads_is_a_cell_that_says_so(folder: Path, faces: Path, tmp_path: Path) -> None:
-    model = tmp_path / "odd" / "odd.model"
-    model.parent.mkdir()
-    model.write_bytes(b"x")
-    models.write_manifest(model, format="null", input={"size": [8, 8]})
-    manifest = next(iter(select.variants([str(model.with_suffix(".toml"))])))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "reading", lambda _: [])
-        cells = list(
-            plan._cells([plan.planned_variant(manifest).info], Workspace(Config(), None).target("x86"), RunTable())
-        )
-    assert [cell.unsupported for cell in cells] == ["no runtime here reads null models yet."]
+@pytest.mark.parametrize(
+    ("model_format", "asked", "had", "chosen"),
+    [
+        ("onnx", (), (), ["onnxruntime"]),  # openvino would double every cell
+        ("onnx", ("openvino", "tflite"), (), ["openvino"]),
+        ("onnx", ("onnxruntime==1.2", "onnxruntime==1.3"), (), ["onnxruntime==1.2", "onnxruntime==1.3"]),
+        ("onnx", (), ("tflite", "openvino"), ["openvino"]),  # the only one there that reads it
+        ("onnx", (), ("onnxruntime", "openvino"), ["onnxruntime"]),
+        ("openvino", (), ("onnxruntime",), []),
+        ("tflite", (), (), ["tflite"]),
+        ("openvino", (), (), ["openvino"]),
+    ],
+)
+def test_runtimes_of_a_format(
+    model_format: str, asked: tuple[str, ...], had: tuple[str, ...], chosen: list[str]
+) -> None:
+    assert runtimes.chosen(model_format, asked, had) == chosen
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -228,8 +228,8 @@ def test_two_devices_that_want_the_same_pixels(
     planned = several(one={}, two={})
     real = workflow._session
 
-    def blind(target: Target, stop: Stop | None) -> object:
-        session = real(target, stop)
+    def blind(target: Target, stop: Stop | None, wanted: Sequence[str]) -> object:
+        session = real(target, stop, wanted)
         session.identity.packages.pop("cv2", None)
         return session
 

@@ -149,3 +149,28 @@ def test_heat_that_nobody_waits_for_is_throttling(workplace: Workplace) -> None:
     cell = measured(workplace, "--quick")
     assert cell["verdict"]["trust"] == "throttled"
     assert "began at 80 °C" in cell["rounds"][0]["tainted"]
+
+
+def test_long_passes_on_demand(workplace: Workplace) -> None:
+    furnished(workplace, "")
+    cell = measured(workplace, "--quick", "--sustain", "3s", "--fps", "50", "--streams", "2")
+    sustained, paced = cell["sustained"], cell["realtime"]
+    assert sustained["first_p50_ms"] >= 2.0
+    assert len(sustained["course"]) >= 3
+    assert (workplace.folder / cell["folder"] / "sustained" / sustained["frames"]).is_file()
+    assert (paced["arrivals"], paced["fps"], paced["streams"]) == (1000, 50.0, 2)
+    names = {(metric["metric"], metric["scope"]) for metric in cell["metrics"]}
+    assert {("sustained_p95", "end_to_end"), ("deadline_miss_rate", "2 x 50 fps")} <= names
+    shown = workplace.run("show", "latest").stdout
+    assert "ms at the end of 3 s" in shown
+    assert "missed their deadline" in shown
+    page = (workplace.folder / cell["folder"] / "report.html").read_text()
+    assert 'id="endurance"' in page
+    before = (workplace.folder / cell["folder"] / "journal.jsonl").read_bytes()
+    workplace.json("resume", "latest")
+    assert (workplace.folder / cell["folder"] / "journal.jsonl").read_bytes() == before
+
+
+def test_a_time_needs_a_unit_that_is_one(workplace: Workplace) -> None:
+    furnished(workplace, "")
+    assert "'5 days' is no time; write 90s, 30m or 1h." in workplace.run("run", "--sustain", "5 days", code=2).stderr

@@ -64,7 +64,7 @@ def test_a_table_may_take_a_shipped_name() -> None:
         (
             {"vitals": {"heat": {"file": "x", "parser": "loadavg", "unit": "C"}}},
             "edgerig.toml: targets.a: unknown key 'vitals.heat.unit'.",
-            "Known here: command, file, parser.",
+            "Known here: command, during, file, parser.",
         ),
         (
             {"vitals": {"heat": {"parser": "loadavg"}}},
@@ -74,6 +74,15 @@ def test_a_table_may_take_a_shipped_name() -> None:
         (
             {"vitals": {"heat": {"file": "x", "parser": "celsius"}}},
             "edgerig.toml: targets.a: 'vitals.heat': unknown parser 'celsius'; known: clock_khz",
+            "",
+        ),
+        ({"via": "ci@rack2"}, "edgerig.toml: targets.a: 'via' is for the transport 'adb'", ""),
+        ({"cores": "bgi"}, "edgerig.toml: targets.a: 'cores': write big, little, all, a mask", ""),
+        ({"cores": "0x00"}, "edgerig.toml: targets.a: 'cores': write big, little, all, a mask", ""),
+        ({"cores": "big", "affinity": [0]}, "edgerig.toml: targets.a: 'cores' and 'affinity' say the same", ""),
+        (
+            {"vitals": {"screen": {"command": ["dumpsys", "power"], "parser": "dumpsys_screen"}}},
+            "edgerig.toml: targets.a: vitals.screen: the parser 'dumpsys_screen' is for [found.screen]",
             "",
         ),
         (

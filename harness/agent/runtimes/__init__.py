@@ -9,10 +9,12 @@ from typing import cast
 from harness.agent.failures import UnsupportedError
 from harness.agent.runtimes.base import Runtime
 
-# Name in a job -> module of this package. A module is imported only when a job asks for it.
+# Name in a job -> module of this package, and what to install. A module is imported only when a job asks for it.
 TABLE = {
-    "onnxruntime": "ort",
-    "null": "null",
+    "onnxruntime": ("ort", "onnxruntime"),
+    "tflite": ("tflite", "ai-edge-litert, or tflite-runtime and 'numpy<2' on 32-bit ARM"),
+    "openvino": ("openvino", "openvino"),
+    "null": ("null", ""),
 }
 
 
@@ -20,10 +22,12 @@ def runtime(name: str) -> Runtime:
     """Import a runtime; raises UnsupportedError where this agent or this device has none of that name."""
     if name not in TABLE:
         raise UnsupportedError(f"this agent knows no runtime {name[:40]!r}; it knows: {', '.join(TABLE)}")
+    module, packages = TABLE[name]
     try:
-        return cast("Runtime", importlib.import_module(f"{__name__}.{TABLE[name]}"))
+        return cast("Runtime", importlib.import_module(f"{__name__}.{module}"))
     except ModuleNotFoundError as error:
-        python = platform.python_version()
-        raise UnsupportedError(f"{error.name} is not installed on this device for Python {python}") from error
+        python = f"Python {platform.python_version()}"
+        told = f"{name} is not installed on this device for {python} (it has no {error.name}): install {packages}"
+        raise UnsupportedError(told) from error
     except ImportError as error:  # there, but for another numpy, libc or processor
         raise UnsupportedError(f"{name} cannot be imported on this device: {error}") from error

@@ -25,6 +25,9 @@ class LoadRequest:
         options: the provider's.
         profile: per-operator times are wanted.
         scratch: a folder for what the runtime has to write.
+        shape: of the input that is going to be fed, None where that is not known yet; a model that takes any shape is
+            fixed to it where the runtime is faster so.
+        allow_fallback: something else than what was asked for may run.
     """
 
     model: Path
@@ -33,6 +36,21 @@ class LoadRequest:
     options: dict[str, str] = field(default_factory=dict)
     profile: bool = False
     scratch: Path = Path()
+    shape: tuple[int, ...] | None = None
+    allow_fallback: bool = False
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What really runs, asked of the runtime.
+
+    Attributes:
+        facts: runtime_version, runtime_build, provider, precision, threads, threads_asked.
+        fallback: "", or a sentence that says what runs instead of what was asked for.
+    """
+
+    facts: dict[str, str]
+    fallback: str = ""
 
 
 class Session(ABC):
@@ -40,19 +58,19 @@ class Session(ABC):
 
     Attributes:
         inputs: its inputs.
-        outputs: its outputs; the first one is the answer.
-        facts: what really runs, asked of the runtime: runtime_version, runtime_build, provider, precision, threads.
-        fallback: "", or a sentence that says what runs instead of what was asked for.
+        outputs: its outputs; the first one is the answer, and who wants another puts it there before `bind`.
     """
 
     inputs: list[Tensor]
     outputs: list[Tensor]
-    facts: dict[str, str]
-    fallback: str = ""
+
+    @abstractmethod
+    def ran(self) -> Ran:
+        """Return what really runs; asked once, when the clock of loading has stopped."""
 
     @abstractmethod
     def bind(self, tensor: Array) -> Infer:
-        """Return what runs the model once on the content that `tensor` then has, and returns its outputs.
+        """Return what runs the model once on the content that `tensor` then has, and returns the first of `outputs`.
 
         The call is what the clock times as inference, so all that can be prepared is prepared here. The array
         is the same for all frames.

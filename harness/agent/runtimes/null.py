@@ -30,7 +30,7 @@ import numpy as np
 
 from harness.agent.failures import FailedError
 from harness.agent.protocol import Operator, Tensor
-from harness.agent.runtimes.base import Array, Infer, LoadRequest, Session
+from harness.agent.runtimes.base import Array, Infer, LoadRequest, Ran, Session
 
 FORMATS = (".null",)
 CHUNK = 16 << 20  # bytes that "oom" takes at a time
@@ -59,17 +59,20 @@ class NullSession(Session):
         self._values = int(script.get("outputs", 1))
         self.inputs = [Tensor("x", entry.get("shape", [1, 3, None, None]), entry.get("dtype", "float32"))]
         self.outputs = [Tensor("y", [1, self._values], "float32")]
-        provider = script.get("provider", request.provider)
-        if provider != request.provider:
-            self.fallback = f"null was asked for {request.provider} and runs {provider}"
-        self.facts = {
+        self._request = request
+
+    def ran(self) -> Ran:
+        """Return what the script says that it ran."""
+        asked, provider = self._request.provider, self._script.get("provider", self._request.provider)
+        facts = {
             "runtime_version": "1",
             "runtime_build": "",
             "provider": provider,
-            "precision": script.get("precision", "float32"),
-            "threads": str(request.threads),
-            "threads_asked": str(request.threads),
+            "precision": self._script.get("precision", "float32"),
+            "threads": str(self._request.threads),
+            "threads_asked": str(self._request.threads),
         }
+        return Ran(facts, "" if provider == asked else f"null was asked for {asked} and runs {provider}")
 
     def bind(self, tensor: Array) -> Infer:
         """Return what plays one frame; a script that says nothing of frames costs a call and no more."""

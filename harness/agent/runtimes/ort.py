@@ -13,11 +13,17 @@ import onnxruntime
 
 from harness.agent.failures import FailedError, UnsupportedError, sentence
 from harness.agent.protocol import Operator, Tensor
-from harness.agent.runtimes.base import Array, Infer, LoadRequest, Session
+from harness.agent.runtimes import onnx_types, precision
+from harness.agent.runtimes.base import Array, Infer, LoadRequest, Ran, Session
 
 FORMATS = (".onnx", ".ort")
 NAME = f"onnxruntime {onnxruntime.__version__}"
 SUFFIX = "executionprovider"
+CPU = "CPUExecutionProvider"
+
+# Refuses a session of which the processor would run a part; 1.15 and newer.
+ONLY, REFUSED = "session.disable_cpu_ep_fallback", "assigned to the default CPU EP"
+TELL = "session.record_ep_graph_assignment_info"  # 1.24 and newer; older ones take the entry and do nothing
 
 TYPES = {"float": "float32", "double": "float64"}  # the others are numpy's names
 
@@ -34,15 +40,39 @@ def load(request: LoadRequest) -> Session:
     provider = resolve(request.provider, onnxruntime.get_available_providers())
     # Warnings of a build's own (no GPU found, an unused initializer) are no failures: 3 is errors only.
     onnxruntime.set_default_logger_severity(3)
-    options = _options(request)
-    own = {key: value for key, value in request.options.items() if not key.startswith("session.")}
     try:
-        session = onnxruntime.InferenceSession(str(request.model), options, providers=[(provider, own)])
+        session, alone = _opened(request, provider)
     except Exception as error:
         if "bad_alloc" in str(error) or isinstance(error, MemoryError):
             raise
         raise FailedError(f"{NAME} cannot load {request.model.name}: {said(error)}") from error
-    return OrtSession(session, provider, request)
+    return OrtSession(session, provider, alone, request)
+
+
+def _opened(request: LoadRequest, provider: str) -> tuple[Any, bool]:
+    """Return a session, and whether it is known that the provider runs all of it.
+
+    A provider takes the operators that it can, and the processor silently takes the others. Only the session itself
+    can be told not to allow that, and it does not say which operators they are: so they are asked for by a second one.
+    """
+    if provider == CPU:
+        return _session(request, provider), True
+    if not request.allow_fallback:
+        try:
+            return _session(request, provider, ONLY), True
+        except Exception as error:
+            if REFUSED not in str(error):
+                raise
+    return _session(request, provider, TELL), False
+
+
+def _session(request: LoadRequest, provider: str, entry: str = "") -> Any:
+    options = _options(request)
+    if entry:
+        options.add_session_config_entry(entry, "1")
+        options.log_severity_level = 4  # a refusal is what is asked for, and no error
+    own = {key: value for key, value in request.options.items() if not key.startswith("session.")}
+    return onnxruntime.InferenceSession(str(request.model), options, providers=[(provider, own)])
 
 
 def resolve(asked: str, available: list[str]) -> str:
@@ -78,21 +108,41 @@ def _options(request: LoadRequest) -> Any:
 class OrtSession(Session):
     """An ONNX model, loaded."""
 
-    def __init__(self, session: Any, provider: str, request: LoadRequest) -> None:
+    def __init__(self, session: Any, provider: str, alone: bool, request: LoadRequest) -> None:
         self._session = session
+        self._provider = provider
+        self._alone = alone
+        self._request = request
         self.inputs = [_tensor(node) for node in session.get_inputs()]
         self.outputs = [_tensor(node) for node in session.get_outputs()]
-        runs = session.get_providers()
-        if runs[0] != provider:
-            self.fallback = f"{NAME} was asked for {provider} and runs {', '.join(runs)}"
-        self.facts = {
+
+    def ran(self) -> Ran:
+        """Return what runs: the providers as the session says, the precision as the graph does."""
+        runs, share = self._runs()
+        facts = {
             "runtime_version": onnxruntime.__version__,
             "runtime_build": onnxruntime.get_build_info() if hasattr(onnxruntime, "get_build_info") else "",
             "provider": ", ".join(runs),
-            "precision": "as modelled",
-            "threads": str(session.get_session_options().intra_op_num_threads),
-            "threads_asked": str(request.threads),
+            "precision": precision.told(onnx_types.of_file(self._request.model)),
+            "threads": str(self._session.get_session_options().intra_op_num_threads),
+            "threads_asked": str(self._request.threads),
         }
+        if self._alone or runs == [self._provider]:
+            return Ran(facts)
+        return Ran(facts, f"{NAME} was asked for {self._provider} and runs {', '.join(runs)}{share}")
+
+    def _runs(self) -> tuple[list[str], str]:
+        """Return the providers that run something, and how much the processor runs, where that can be asked."""
+        if self._alone:
+            return [self._provider], ""
+        listed = list(self._session.get_providers())
+        if not hasattr(self._session, "get_provider_graph_assignment_info"):
+            return listed, ": the processor runs some or all of it"  # before 1.24 nothing tells how much
+        counts = dict.fromkeys(listed, 0)
+        for part in self._session.get_provider_graph_assignment_info():
+            counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
+        share = f": {counts.get(CPU, 0)} of {sum(counts.values())} operators run on the processor"
+        return [name for name, count in counts.items() if count], share
 
     def bind(self, tensor: Array) -> Infer:
         """Return a call of `InferenceSession.run` with everything prepared; a partial costs 50 ns."""

@@ -157,7 +157,8 @@ def test_a_runtime_that_is_not_installed(tmp_path: Path, job_for: JobMaker, onnx
     client.close()
     python = platform.python_version()
     assert result.outcome == "unsupported"
-    assert result.reason == f"onnxruntime is not installed on this device for Python {python}"
+    told = f"onnxruntime is not installed on this device for Python {python} (it has no onnxruntime)"
+    assert result.reason == f"{told}: install onnxruntime"
 
 
 def test_a_device_without_opencv(tmp_path: Path, job_for: JobMaker) -> None:
