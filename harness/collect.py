@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -13,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
-from harness import verdicts
+from harness import scores, verdicts
 from harness.agent.protocol import Identity
+from harness.drops import drops
 from harness.plan import PlannedCell
+from harness.scores import Rows
 from harness.state import State
-from reports import collate, headline, records
+from reports import budgets, collate, headline, records
 from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
 from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
 from targets.profile import Target
 
 WORSE_THAN_CHANCE = 0.5
-
-Rows = list[dict[str, str]]  # of a file of scores
 
 
 class Pass(NamedTuple):
@@ -35,6 +34,11 @@ class Pass(NamedTuple):
     metrics: tuple[Metric, ...] = ()
     rows: Rows = []  # noqa: RUF012 - nobody writes to it
 
+    @property
+    def scores(self) -> Scores:
+        """The rows as what figures are computed from."""
+        return scores.of(self.rows, self.accuracy)
+
 
 def collect(state: State, folder: Path) -> Run:
     """Return what was learned so far; cells that are not yet measured say so.
@@ -42,9 +46,9 @@ def collect(state: State, folder: Path) -> Run:
     Raises:
         RunError: a file that the journal names is missing or damaged.
     """
-    passes = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    passes = _passes(state, folder)
     cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
-    scores = {key: found.rows for key, found in passes.items()}
+    rows = {key: found.rows for key, found in passes.items()}
     run = Run(
         id=state.plan.id,
         name=state.plan.name,
@@ -63,12 +67,13 @@ def collect(state: State, folder: Path) -> Run:
         cells=cells,
         baseline=state.plan.baseline,
         gates=state.plan.gates,
-        comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, scores),
+        comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, rows),
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
-    return run.model_copy(update={"headline": headline.headline(run), "warnings": warnings})
+    run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
+    return run.model_copy(update={"headline": headline.headline(run)})
 
 
 def _wrong_way_round(run: Run) -> Iterator[str]:
@@ -76,8 +81,9 @@ def _wrong_way_round(run: Run) -> Iterator[str]:
     told = set()
     for cell in run.cells:
         auc = cell.metric("auc", "all")
-        # Without an interval (all faces the wrong way round) the value itself speaks.
-        if auc and (auc.ci_high or auc.value or 0.0) < WORSE_THAN_CHANCE and cell.key.variant not in told:
+        # All faces the wrong way round are no chance, however few they are; without an interval the value speaks.
+        reach = (auc.ci_high or auc.value or 0.0) * bool(auc.value) if auc else 1.0
+        if auc and reach < WORSE_THAN_CHANCE and cell.key.variant not in told:
             told.add(cell.key.variant)
             yield (
                 f"{cell.key.variant} has an AUC of {auc.value:.3f}, below .5: either its output means 'real' (then set "
@@ -95,20 +101,20 @@ def _seconds(state: State) -> float:
     return max(0.0, (end.replace(tzinfo=end.tzinfo or UTC) - started).total_seconds())
 
 
+def _passes(state: State, folder: Path) -> dict[str, Pass]:
+    """Return the accuracy passes with their figures, what was lost against a parent included."""
+    found = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
+    lost = drops(state.plan, {key: done.scores for key, done in found.items() if done.rows})
+    return {
+        key: done._replace(metrics=(*done.metrics, lost[key])) if key in lost else done for key, done in found.items()
+    }
+
+
 def _pass(state: State, accuracy: Accuracy, folder: Path) -> Pass:
     if accuracy.outcome is not Outcome.OK or accuracy.scores is None:
         return Pass(accuracy)
-    rows = _score_rows(folder / "scores" / accuracy.scores)
-    scores = Scores(
-        labels=[int(row["label"] == "fake") for row in rows],
-        categories=[row["category"] for row in rows],
-        groups=[row["group"] for row in rows],
-        scores=[float(row["score"]) for row in rows],
-        threshold=accuracy.threshold,
-        file=accuracy.scores,
-        pixels_sha256=accuracy.pixels_sha256,
-    )
-    return Pass(*collate.accuracy(scores, state.plan.seed), rows)
+    rows = scores.read(folder, accuracy)
+    return Pass(*collate.accuracy(scores.of(rows, accuracy), state.plan.seed), rows)
 
 
 def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) -> tuple[Agreement, ...]:
@@ -134,14 +140,6 @@ def _scored(state: State, cell: Cell, done: Pass) -> Scored:
         emulated=next(one for one in state.plan.targets if one.name == key.target).settings.emulated,
         reason="" if usable else done.accuracy.reason or str(done.accuracy.outcome),
     )
-
-
-def _score_rows(path: Path) -> Rows:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise RunError(f"{path}, which the journal names, cannot be read: {error.strerror}.") from error
 
 
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import toml
 from edgerig.errors import ConfigError
+from harness import limits
 from reports.records import Gates
 from targets import profile
 from targets.profile import Target
@@ -38,6 +40,9 @@ class RunTable(Table):
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
     budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    rounds: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="fewest of a cell, where more than the setting's"
+    )
     sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
     fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
     streams: Positive = Field(1, description="cameras")
@@ -45,6 +50,7 @@ class RunTable(Table):
     baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
     measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
     fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
+    budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""
 
 
@@ -59,6 +65,7 @@ class Config(Table):
 
     targets: dict[str, dict[str, Any]] = Field(default_factory=dict, description="see the profile's schema")
     runs: dict[str, RunTable] = Field(default_factory=dict)
+    budgets: dict[str, Any] = Field(default_factory=dict)
     store: Store = Store()
     gates: Gates = Gates()
 
@@ -110,6 +117,11 @@ class Workspace:
         beside = self.folder / word
         return str(beside) if beside.exists() else word
 
+    def limits(self, table: RunTable, targets: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return the budgets of a run by target; raises ConfigError where one is unknown."""
+        limits.check(table.budgets, self.target_names(), "budgets")
+        return {name: limits.on(name, (self.config.budgets, table.budgets)) for name in targets}
+
     @property
     def runs_folder(self) -> Path:
         """Where runs are kept."""
@@ -133,6 +145,9 @@ def load(path: Path | None) -> Workspace:
     workspace = Workspace(toml.validated(Config, toml.load(found), str(found)), found)
     for name in workspace.config.targets:
         workspace.target(name)  # a typo is told now, not when the target is first used
+    limits.check(workspace.config.budgets, workspace.target_names(), f"{found}: budgets")
+    for name, run in workspace.config.runs.items():
+        limits.check(run.budgets, workspace.target_names(), f"{found}: runs.{name}.budgets")
     return workspace
 
 
@@ -147,6 +162,8 @@ def json_schema() -> dict[str, Any]:
         "default": profile.DEFAULT,
     }
     schema["properties"]["targets"]["additionalProperties"] = target
+    schema["properties"]["budgets"] |= limits.json_schema()
+    schema["$defs"]["RunTable"]["properties"]["budgets"] |= limits.json_schema()
     names = profile.Target.model_json_schema()["properties"]["name"]
     schema["properties"]["targets"]["propertyNames"] = {key: names[key] for key in ("pattern", "maxLength")}
     return schema

@@ -21,13 +21,13 @@ _SETTINGS: dict[str, tuple[int, int, float, int, float]] = {
 }
 
 
-def method(setting: Literal["default", "quick", "full"], budget_s: float) -> Method:
-    """Return the numbers of a setting."""
+def method(setting: Literal["default", "quick", "full"], budget_s: float, fewest: int | None = None) -> Method:
+    """Return the numbers of a setting, with more rounds where more are asked for than it has."""
     rounds, frames, seconds, warmup_frames, warmup_s = _SETTINGS[setting]
     return Method(
         version=VERSION,
         setting=setting,
-        rounds_min=rounds,
+        rounds_min=max(fewest or 0, rounds),
         round_frames=frames,
         round_s=seconds,
         warmup_frames=warmup_frames,

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
@@ -106,6 +106,7 @@ class Plan(Planned):
     cells: tuple[PlannedCell, ...]
     baseline: records.Baseline | None = None
     gates: records.Gates = records.Gates()
+    budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant:
@@ -206,7 +207,7 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s),
+        method=method.method(table.setting, table.budget_s, table.rounds),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,
@@ -217,6 +218,7 @@ def make(
         cells=tuple(cells),
         baseline=baseline.info if baseline else None,
         gates=workspace.config.gates,
+        budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
 

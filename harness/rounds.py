@@ -133,6 +133,7 @@ class Rounds:
             seconds=result.seconds,
             frames=frames,
             warmup=result.warmup,
+            frames_s=(result.frames_s[0], result.frames_s[1]) if len(result.frames_s) == 2 else None,
             waited_share=_share(result, "waited_share"),
             stolen_share=_share(result, "stolen_share"),
             vitals=tuple(watch.readings(self._measuring.target, result.vitals)),

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -221,9 +222,13 @@ class Session:
     def run(self, job: Job, listen: Listener | None = None) -> JobResult:
         """Have a job done; a lost link is made again and the finished result collected, once.
 
+        A job that does not say what starts Python is started as the agent is.
+
         Raises:
             TargetError: the device is lost, or what it sent is not our protocol.
         """
+        if not job.command:
+            job = replace(job, command=self.command(job.runtime))
         for lost in range(LOSSES + 1):
             try:
                 return self._result(self._answer(job, lost > 0, listen), job)

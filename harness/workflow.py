@@ -25,7 +25,7 @@ from harness.session import Session
 from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
-from reports.records import Outcome, Run
+from reports.records import Judgement, Outcome, Run
 from targets import connect
 from targets.profile import Target
 
@@ -208,9 +208,10 @@ run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 1 for a regression, 3 where a cell is not ok, 4 where nothing was measured."""
+    """Return 0 where all is well, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
     if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
-    if any(comparison.red for comparison in run.comparisons):
+    broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)
+    if broken or any(comparison.red for comparison in run.comparisons):
         return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, statistics
+from reports import decide, endurance, energy, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -105,6 +105,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
         id=cell_id(key),
@@ -115,6 +116,7 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *drawn,
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,
             *endurance.sustained_metrics(measured.sustained),
@@ -207,8 +209,9 @@ def _stage_metrics(stage: str, rounds_ns: Sequence[NDArray[np.int64]]) -> list[M
         values |= {"latency_std": float(pooled.std(ddof=1))}
     values |= {"latency_min": float(pooled.min()), "latency_max": float(pooled.max())}
     size = int(pooled.size)
+    ends = {f"latency_p{q}": statistics.percentile_interval(rounds_ms, q) for q in statistics.carried(size) if q != 50}
     first = _metric("latency_p50", stage, "ms", p50, size, True, statistics.t_interval(medians))
-    return [first, *(_metric(name, stage, "ms", value, size, True) for name, value in values.items())]
+    return [first, *(_metric(name, stage, "ms", value, size, True, ends.get(name)) for name, value in values.items())]
 
 
 def _detectable(medians: Sequence[float]) -> Iterator[Metric]:
@@ -352,6 +355,19 @@ def _auc(scope: str, faces: _Faces, seed: int) -> Iterator[Metric]:
     if area is not None:
         ends = statistics.auc_interval(faces.fake, faces.scores, faces.groups, seed)
         yield _metric("auc", scope, "1", area, len(faces.scores), False, ends)
+
+
+def auc_drop(scores: Scores, parent: Scores, seed: int = 0) -> Metric | None:
+    """Return by how much the AUC is below the parent's on the same faces, paired; None with one class only.
+
+    A negative drop is a gain. The interval is a bootstrap over groups; both must score the same faces in one order.
+    """
+    mine, theirs = metrics.roc_auc(scores.labels, scores.scores), metrics.roc_auc(parent.labels, parent.scores)
+    if mine is None or theirs is None:
+        return None
+    groups = scores.groups or [""] * len(scores.labels)
+    ends = statistics.auc_difference(scores.labels, parent.scores, scores.scores, groups, seed)
+    return _metric("auc_drop", "all", "1", theirs - mine, len(scores.labels), True, ends)
 
 
 def _counts(counts: Counts) -> Iterator[Metric]:

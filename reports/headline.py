@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import comparison_view
+from reports import budgets, comparison_view
 from reports.figures import number
-from reports.records import Cell, Metric, Outcome, Run, Trust
+from reports.records import Cell, Judgement, Metric, Outcome, Run, Trust
 
 # Points of AUC (hundredths) that a headline lets a faster variant lose before it prefers a slower one.
 _AFFORDABLE = 2.0
@@ -26,7 +26,8 @@ def headline(run: Run) -> str:
 
 def sentences(run: Run) -> list[str]:
     """Return the headline in parts: what a baseline says, the finding, then what limits it."""
-    return [part for part in (*comparison_view.sentences(run), _finding(run), _quick(run), _missing(run)) if part]
+    compared = comparison_view.sentences(run)
+    return [part for part in (*compared, _finding(run), _budgets(run), _quick(run), _missing(run)) if part]
 
 
 def _finding(run: Run) -> str:
@@ -157,6 +158,17 @@ def _quick(run: Run) -> str:
     if run.method.setting != "quick":
         return ""
     return "This was a quick run: good for finding mistakes, not for deciding."
+
+
+def _budgets(run: Run) -> str:
+    """Return the broken budgets, the first one in full, or how many are met."""
+    if not run.budgets:
+        return ""
+    broken = budgets.of(run, Judgement.BROKEN)
+    if not broken:
+        return f"Budgets: {budgets.counts(run)}."
+    more = f"; {budgets.counts(run)} in all" if len(run.budgets) > 1 else ""
+    return f"Budget broken: {budgets.sentence(run, broken[0]).replace(': broken: ', ': ')}{more}."
 
 
 def _missing(run: Run) -> str:

@@ -15,10 +15,22 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, charts, comparison_view, endurance, figures
+from reports import accuracy_view, agreement, budgets, charts, comparison_view, endurance, energy, figures
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
-from reports.records import PHASES, STAGES, Cell, Fingerprint, Metric, OperatorTime, Outcome, Run, Target
+from reports.records import (
+    PHASES,
+    STAGES,
+    BudgetCheck,
+    Cell,
+    Fingerprint,
+    Judgement,
+    Metric,
+    OperatorTime,
+    Outcome,
+    Run,
+    Target,
+)
 from reports.trust import counted
 
 Frames = Callable[[str], NDArray[np.int64] | None]  # file name of a round's frames -> ns [n, 5], None: not there
@@ -35,12 +47,14 @@ _SIGNS = {
     "under-sampled": "◔",
     "unwatched": "?",
     "emulated": "◇",
+    "met": "✓",
+    "undecided": "?",
+    "not-measured": "–",
     "skipped": "–",
     "unsupported": "∅",
     "same": "=",
     "improvement": "↓",
     "regression": "✕",
-    "undecided": "?",
     "slower, not confirmed": "▲",
 }
 
@@ -81,11 +95,11 @@ def _environment() -> jinja2.Environment:
 
 def _tone(word: str) -> str:
     """Return how a label is coloured: good, mild, bad or plain."""
-    if word in {"ok", "trusted", "same", "improvement"}:
+    if word in {"ok", "trusted", "met", "same", "improvement"}:
         return "good"
-    if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "undecided"}:
+    if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "not-measured"}:
         return "plain"
-    return "mild" if word in {"noisy", "throttled", "slower, not confirmed"} else "bad"
+    return "mild" if word in {"noisy", "throttled", "undecided", "slower, not confirmed"} else "bad"
 
 
 def _reader(frames: Frames | Path | None) -> Frames:
@@ -121,6 +135,8 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "legend": _legend(run, looks, settings),
         "distribution": list(_distributions(settings, looks, frames)),
         "stages": list(_stages(settings)),
+        "budgets": _budgets(run),
+        "budget_counts": budgets.counts(run),
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
@@ -128,6 +144,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "margin": run.gates.margin,
         "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
+        "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
         "courses": list(_courses(run, looks)),
         "memory": _memory(run),
@@ -354,6 +371,33 @@ def _names(cells: Sequence[Cell]) -> list[str]:
     """Return the variants' names, with the runtime where cells of several stand together."""
     several = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
     return [cell.key.variant + (f" ({cell.key.runtime} {cell.key.provider})" if several else "") for cell in cells]
+
+
+# --- budgets ---
+
+
+@dataclass(frozen=True)
+class Held:
+    """A budget held against a cell, as a row."""
+
+    check: BudgetCheck
+    cell: Cell
+    limit: str
+    value: str
+    interval: str
+
+
+def _budgets(run: Run) -> list[Held]:
+    """Return the checks, broken ones first, met ones last."""
+    cells = {cell.id: cell for cell in run.cells}
+    order = (Judgement.BROKEN, Judgement.UNDECIDED, Judgement.NOT_MEASURED, Judgement.MET)
+    checks = sorted(run.budgets, key=lambda check: order.index(check.verdict))
+    return [_held(check, cells[check.cell]) for check in checks]
+
+
+def _held(check: BudgetCheck, cell: Cell) -> Held:
+    value, _, interval = budgets.measured(check).partition(" (")
+    return Held(check, cell, budgets.limit_of(check), value, interval.rstrip(")"))
 
 
 # --- memory, conditions, operators, fingerprints ---

@@ -95,20 +95,14 @@ def areas(mine: Scored, theirs: Scored, seed: int = 0, replicates: int = 1000) -
     if one is None or other is None:
         return None
     index = statistics.group_index(mine.groups)
-    count = int(index.max()) + 1
-    if count < statistics.MIN_GROUPS:
+    if int(index.max()) + 1 < statistics.MIN_GROUPS:
         return Areas(one, other, None)
-    draw = np.random.default_rng(seed)
-    step = max(1, 2_000_000 // index.size)  # weights held at once: 16 MB
-    found = []
-    for size in [min(step, replicates - done) for done in range(0, replicates, step)]:
-        weights = draw.multinomial(count, np.full(count, 1 / count), size)[:, index]
-        found.append(
-            statistics.weighted_auc(mine.labels, mine.scores, weights)
-            - statistics.weighted_auc(mine.labels, theirs.scores, weights)
-        )
-    drawn = np.concatenate(found)
-    return Areas(one, other, float(np.nanstd(drawn, ddof=1)))
+    # The same seed draws the same groups for both.
+    drawn, others = (
+        statistics.resampled_aucs(mine.labels, scores, index, seed, replicates)
+        for scores in (mine.scores, theirs.scores)
+    )
+    return Areas(one, other, float(np.nanstd(drawn - others, ddof=1)))
 
 
 @dataclass(frozen=True)

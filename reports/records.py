@@ -47,6 +47,15 @@ class Trust(StrEnum):
     EMULATED = "emulated"
 
 
+class Judgement(StrEnum):
+    """What became of a budget."""
+
+    MET = "met"
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+    NOT_MEASURED = "not-measured"
+
+
 class Decision(StrEnum):
     """What a comparison with a baseline says."""
 
@@ -106,6 +115,10 @@ class Vitals(Record):
     load_1m: float | None = None
     swap_used_mb: float | None = None
     memory_available_mb: float | None = None
+    power_w: float | None = None
+    power_of: str | None = None  # what that is the power of, e.g. "the battery"
+    energy_j: float | None = None  # a counter; only its increase means something
+    energy_of: str | None = None
     battery_percent: float | None = None
     battery_c: float | None = None
     powered_by: str | None = None  # "USB", "AC", "battery"
@@ -121,6 +134,7 @@ class Round(Record):
     seconds: float
     frames: str | None = None  # file under frames/, int64 ns [n, 5]
     warmup: int = 0  # rows of it that do not count
+    frames_s: tuple[float, float] | None = None  # begin and end of those that do, on the clock of the vitals
     import_ms: float | None = None
     load_ms: float | None = None
     first_frame_ms: float | None = None
@@ -353,6 +367,22 @@ class Cell(Record):
         return next((m for m in self.metrics if m.metric == metric and m.scope == scope), None)
 
 
+class BudgetCheck(Record):
+    """One budget, held against one cell: met or broken only where the whole interval says so."""
+
+    cell: str  # Cell.id
+    budget: str  # e.g. "p95_ms", a key of reports.budgets.BUDGETS
+    unit: str
+    limit: float
+    at_most: bool  # else at least
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    verdict: Judgement
+    reason: str = ""
+    next_step: str = ""
+
+
 class Gates(Record):
     """From which change on a figure is a regression; of times, auc and tails half of it must be seen, and be shown."""
 
@@ -528,6 +558,7 @@ class Run(Record):
     variants: tuple[Variant, ...]
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
+    budgets: tuple[BudgetCheck, ...] = ()
     baseline: Baseline | None = None
     gates: Gates = Gates()
     comparisons: tuple[Comparison, ...] = ()

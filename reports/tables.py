@@ -14,6 +14,11 @@ RESULT_COLUMNS = (
     *("metric", "scope", "unit", "value", "ci_low", "ci_high", "n", "lower_is_better", "outcome", "trust"),
 )
 
+BUDGET_COLUMNS = (
+    *KEY_COLUMNS,
+    *("cell", "budget", "unit", "limit", "at_most", "value", "ci_low", "ci_high", "verdict", "reason", "next_step"),
+)
+
 # Column of cells.csv -> metric and scope; those in WITH_ENDS have _low and _high beside them.
 FIGURES = {
     "p50_ms": ("latency_p50", "end_to_end"),
@@ -24,6 +29,8 @@ FIGURES = {
     "fps": ("fps", "end_to_end"),
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
+    "energy_j": ("energy_j", "all"),
+    "power_w": ("power_w", "all"),
     "vm_hwm_mb": ("vm_hwm_mb", "all"),
     "pss_mb": ("pss_mb", "all"),
     "accuracy": ("accuracy", "all"),
@@ -33,7 +40,7 @@ FIGURES = {
     "auc": ("auc", "all"),
     "eer": ("eer", "all"),
 }
-WITH_ENDS = ("p50_ms", "accuracy", "auc")
+WITH_ENDS = ("p50_ms", "p95_ms", "accuracy", "auc")
 
 CELL_COLUMNS = (
     *KEY_COLUMNS,
@@ -52,6 +59,13 @@ AGREEMENT_COLUMNS = (
     *("reference_variant", "reference_target", "reference_runtime", "reference_provider"),
     *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped", "differs_in", "reason"),
 )
+
+
+def budget_rows(run: Run) -> Iterator[dict[str, object]]:
+    """Yield a row a budget and cell, keys BUDGET_COLUMNS."""
+    keys = {cell.id: cell for cell in run.cells}
+    for check in run.budgets:
+        yield {**_key(run, keys[check.cell]), **check.model_dump(), "verdict": str(check.verdict)}
 
 
 def result_rows(run: Run) -> Iterator[dict[str, object]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, comparison_view, endurance, figures, tables
+from reports import agreement, budgets, comparison_view, endurance, energy, figures, tables
 from reports.headline import headline
-from reports.records import Cell, Outcome, Run, Target
+from reports.records import Cell, Judgement, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,8 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
-    parts += [Text(line) for line in (*agreement.sentences(run), *endurance.sentences(run))]
+    parts += [budget_table(run)] if run.budgets else []
+    parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
 
@@ -84,6 +85,26 @@ def comparisons(run: Run) -> Table:
         style = {"regression": "red", "improvement": "green", "same": "green"}.get(row.word, "yellow")
         p50 = f"{row.p50}\n{row.bounds}" if row.bounds else row.p50
         shown.add_row(Text(row.cell), Text(row.word, style=style), p50, row.pairs, row.finds, row.auc, row.flips)
+    return shown
+
+
+def budget_table(run: Run) -> Table:
+    """Return the budgets that are not met, a row each, with what would decide those that are undecided."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    keys = {cell.id: cell.key for cell in run.cells}
+    title = Text(f"Budgets: {budgets.counts(run)}")
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left", show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            said = f"{check.budget} of {keys[check.cell]}: {budgets.held(check)}"
+            step = f" -> {check.next_step}" if check.next_step else ""
+            word = str(check.verdict).replace("-", " ")
+            shown.add_row(Text(word, style="red" if word == "broken" else "yellow"), Text(said + step))
     return shown
 
 

@@ -1,4 +1,4 @@
-"""Parsers of what devices say about themselves: clocks, heat, load, memory.
+"""Parsers of what devices say about themselves: clocks, heat, load, memory; power is in `targets/power.py`.
 
 The agent sends raw text; here it becomes numbers. A parser returns {} for text that it cannot read, so that an odd
 device is "unwatched" and never wrong.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+
+from targets import power
 
 Reading = dict[str, float | str | bool]
 Parser = Callable[[list[str]], Reading]
@@ -98,7 +100,7 @@ def tegrastats(texts: list[str]) -> Reading:
         reading["temperature_c"] = max(sane)
     if swap := re.search(r" SWAP ([0-9]{1,9})/[0-9]{1,9}MB", line):
         reading["swap_used_mb"] = float(swap[1])
-    return reading
+    return {**reading, **power.tegra_rails(line)}
 
 
 def nvpmodel(texts: list[str]) -> Reading:
@@ -193,6 +195,9 @@ PARSERS: dict[str, Parser] = {
     "vcgencmd_clock": vcgencmd_clock,
     "tegrastats": tegrastats,
     "nvpmodel": nvpmodel,
+    "hwmon_rails": power.hwmon,
+    "rapl": power.rapl,
+    "battery": power.battery,
     "dumpsys_battery": dumpsys_battery,
     "dumpsys_thermal": dumpsys_thermal,
     "dumpsys_screen": dumpsys_screen,

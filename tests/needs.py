@@ -7,6 +7,10 @@ import shutil
 
 import pytest
 
+from harness import bundle as bundles
+from harness import places
+from harness.bundle import Bundle
+
 
 def require(there: object, why: str) -> None:
     """Go on where `there` is true; else skip the test, or fail it under EDGERIG_NO_SKIP=1.
@@ -20,3 +24,10 @@ def require(there: object, why: str) -> None:
     if os.environ.get("EDGERIG_NO_SKIP") == "1":
         pytest.fail(f"{why} (EDGERIG_NO_SKIP=1)", pytrace=False)
     pytest.skip(why)
+
+
+def bundle(machine: str = "aarch64") -> Bundle:
+    """Return the newest bundle that was built here before; tests build none, for that needs Debian and an index."""
+    found = [entry for entry in bundles.found(places.bundles()) if entry.contents.machine == machine]
+    require(found, f"there is no bundle for {machine}: edgerig bundle build")
+    return found[0]

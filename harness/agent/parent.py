@@ -54,6 +54,7 @@ def measure(job: Job, folder: Path, store: Store, own: str, wire: Wire, number: 
     except (OutcomeError, OSError, ValueError) as error:
         found = {"outcome": getattr(error, "outcome", "failed"), "reason": sentence(error)}
     result = _told(job, found, ending, folder)
+    result["frames_s"] = [moment - vitals.start for moment in result["frames_s"]]  # one clock for all processes
     result.update(vitals=vitals.samples, started=started, seconds=time.monotonic() - clock)
     return _bounded(result)
 

@@ -58,8 +58,9 @@ def latency(bench: Bench) -> None:
     bench.progress.phase("warmup", job.warmup_frames)
     warmup = np.concatenate([first, loop.run(job.warmup_frames - 1, job.warmup_s)])
     bench.progress.phase("frames", job.min_frames)
-    waits = Waits()
+    waits, begin = Waits(), time.monotonic()
     frames = loop.run(job.min_frames, job.min_s)
+    bench.findings["frames_s"] = [begin, time.monotonic()]
     bench.facts.update(waits.shares())
     bench.findings["times_ns"]["first_frame"] = int(first[0, -1])
     bench.findings["warmup"] = len(warmup)

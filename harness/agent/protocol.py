@@ -218,6 +218,7 @@ class JobResult:
             threads, threads_asked, affinity, decoder, resizer, numpy; latency passes add pictures_held (in memory,
             to cycle through), clock_pair_ns (two readings of the clock, which each stage's time includes),
             waited_share and stolen_share (of the time of the frames: see scheduling.py).
+        frames_s: of a latency pass, begin and end of the frames that count, on the clock of the vitals.
         times_ns: import, load, first_frame (end to end).
         memory_mb: phase -> {"vm_hwm": MiB, "pss": MiB}, missing where the kernel does not tell.
         pixels_sha256: of an accuracy pass, over "rows columns channels\n" and the bytes of each decoded picture.
@@ -230,6 +231,7 @@ class JobResult:
     outcome: str
     reason: str = ""
     warmup: int = 0
+    frames_s: list[float] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     times_ns: dict[str, int] = field(default_factory=dict)
     memory_mb: dict[str, dict[str, float]] = field(default_factory=dict)

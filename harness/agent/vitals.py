@@ -26,12 +26,15 @@ class Vitals:
     Args:
         wanted: the readings.
         every_s: seconds between two samples taken during the job.
+
+    Attributes:
+        start: when the job began, on the monotonic clock.
     """
 
     def __init__(self, wanted: Sequence[Vital], every_s: float = 1.0) -> None:
         self._wanted = wanted
         self._every_s = every_s
-        self._start = time.monotonic()
+        self.start = time.monotonic()
         self._samples: list[VitalSample] = []
         self._bytes = 0
         self._over = threading.Event()
@@ -45,7 +48,7 @@ class Vitals:
         """Take one sample now."""
         if not self._wanted:
             return
-        seconds = time.monotonic() - self._start
+        seconds = time.monotonic() - self.start
         texts: dict[str, str] = {}
         for vital in self._wanted:
             if vital.during or when != "during":

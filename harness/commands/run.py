@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import baselines, lease, places, plan, progress, workflow
+from harness import baselines, foresee, lease, limits, places, plan, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -62,6 +62,14 @@ wait_option = click.option(
     "--measure-unchanged", is_flag=True, default=None, help="Also compare where the baseline's files are the same."
 )
 @click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
+@click.option("--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]")
+@click.option(
+    "--require",
+    "required",
+    multiple=True,
+    metavar="BUDGET",
+    help="Like 'p95_ms<=33.3', 'auc>=.9', 'pi4:peak_mb<=300': a broken one ends with 1. May be given several times.",
+)
 @click.option("--profile", "operators", is_flag=True, default=None, help="Add a per-operator profile to each cell.")
 @click.option("--sustain", "sustain_s", type=common.Seconds(), help="Then run so long without a pause: 30m, 90s, 1h.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Then be sent N frames a second.")
@@ -79,6 +87,7 @@ def run(
     wait_s: float,
     dry_run: bool,
     as_json: bool,
+    required: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Measure variants on targets and write RUNS/<id>/ with report.html, cells.csv, results.csv and run.json.
@@ -88,7 +97,9 @@ def run(
     """
     space = common.workspace(config_path)
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    table = toml.validated(RunTable, {**space.run_table(name).model_dump(), **given}, "the command line")
+    configured = space.run_table(name).model_dump()
+    budgets = limits.over(configured["budgets"], limits.parsed(required))
+    table = toml.validated(RunTable, {**configured, **given, "budgets": budgets}, "the command line")
     runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
     beside = baselines.find(table.baseline, runs) if table.baseline else None
     planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
@@ -133,7 +144,8 @@ def _print_plan(planned: Plan, as_json: bool) -> int:
     rows = [_foreseen(planned, target.name) for target in planned.targets]
     if as_json:
         cells = [{**cell.key.model_dump(), "id": cell.id, "unsupported": cell.unsupported} for cell in planned.cells]
-        common.print_json({"targets": rows, "cells": cells, "warnings": list(planned.warnings)})
+        found = {"targets": rows, "cells": cells, "warnings": list(planned.warnings)}
+        common.print_json({**found, "budgets": planned.budgets, "undecidable": foresee.undecidable(planned)})
         return 0
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(_cells_table(planned))
@@ -142,7 +154,7 @@ def _print_plan(planned: Plan, as_json: bool) -> int:
         time = low if low == high else f"{low} to {high}"
         megabytes = f"at most {row['push_bytes'] / 1e6:.1f} MB to push"
         console.print(f"{row['target']}: {row['cells']} cells, {megabytes}, {time}", markup=False, highlight=False)
-    for warning in planned.warnings:
+    for warning in (*planned.warnings, *foresee.undecidable(planned)):
         console.print(f"Note: {warning}", markup=False, highlight=False)
     return 0
 

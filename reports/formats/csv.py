@@ -1,4 +1,6 @@
-"""`cells.csv`, a row a cell, `results.csv`, a row a figure, and `agreement.csv`, a row a comparison of scores.
+"""`cells.csv`, a row a cell, `results.csv`, a row a figure, and two tables more.
+
+`agreement.csv` has a row a comparison of scores, `budgets.csv` a row a budget and cell.
 
 `comparison.csv`, a row a figure that was held against a baseline's, is there where there was a baseline.
 
@@ -22,14 +24,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
-    """Return the tables as CSV."""
-    compared = {"comparison.csv": _csv(comparison_view.CSV_COLUMNS, comparison_view.csv_rows(run))}
-    return {
+    """Return the tables as CSV, those of budgets and of a baseline where there are any."""
+    found = {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
         "agreement.csv": _csv(tables.AGREEMENT_COLUMNS, tables.agreement_rows(run)),
-        **(compared if run.comparisons else {}),
     }
+    if run.comparisons:
+        found["comparison.csv"] = _csv(comparison_view.CSV_COLUMNS, comparison_view.csv_rows(run))
+    if run.budgets:
+        found["budgets.csv"] = _csv(tables.BUDGET_COLUMNS, tables.budget_rows(run))
+    return found
 
 
 def _csv(columns: Iterable[str], rows: Iterator[Mapping[str, object]]) -> str:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, comparison_view, figures
+from reports import agreement, budgets, comparison_view, energy, figures
 from reports.headline import headline
-from reports.records import Cell, Run
+from reports.records import Cell, Judgement, Run
 
 _COLUMNS = (
     "variant",
@@ -38,9 +38,10 @@ def _lines(run: Run) -> Iterator[str]:
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
     yield from _comparisons(run)
+    yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*agreement.sentences(run), *run.warnings):
+    for line in (*energy.sentences(run), *agreement.sentences(run), *run.warnings):
         yield f"- {_plain(line)}"
 
 
@@ -51,6 +52,18 @@ def _comparisons(run: Run) -> Iterator[str]:
         yield "|" + "---|" * len(comparison_view.COLUMNS)
     for row in comparison_view.rows(run):
         yield "| " + " | ".join(_plain(text) for text in row.texts()) + " |"
+
+
+def _budgets(run: Run) -> Iterator[str]:
+    """Yield the budgets that are not met, a line each."""
+    if run.budgets:
+        yield ""
+        yield f"**Budgets: {_plain(budgets.counts(run))}**"
+        yield ""
+    for check in run.budgets:
+        if check.verdict is not Judgement.MET:
+            step = f" → {check.next_step}" if check.next_step else ""
+            yield f"- {_plain(budgets.sentence(run, check) + step)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:

@@ -185,11 +185,75 @@ def test_auc_interval_is_seeded_and_fast() -> None:
 
 def test_auc_interval_is_none_where_nothing_is_known_of_its_width() -> None:
     labels, scores, groups = drawn(40, 5)
-    assert statistics.auc_interval(labels, labels.astype(float), groups) is None  # perfect
-    assert statistics.auc_interval(labels, labels.astype(float)) is None
     assert statistics.auc_interval(labels, scores, [str(at % 9) for at in range(40)]) is None  # nine groups
     assert statistics.auc_interval(np.ones(40), scores, groups) is None
     assert statistics.auc_interval([1, 0, 0], [0.3, 0.2, 0.5]) is None  # one fake
+
+
+def test_a_perfect_auc_is_as_sure_as_so_many_pairs_without_a_miss() -> None:
+    labels, _, _ = drawn(40, 5)
+    for right in (labels.astype(float), 1 - labels):
+        found = statistics.auc_interval(labels, right)
+        assert found is not None
+        reach = max(found.low, 1 - found.high)  # of 20 pairs none was wrong: binomial, one side of 95 %
+        assert stats.binom.pmf(20, 20, reach) == pytest.approx(0.025)
+        assert {found.low, found.high} & {0.0, 1.0}
+    few = statistics.auc_interval(labels, labels.astype(float), [str(at % 12) for at in range(40)])
+    assert few is not None
+    assert few.low == pytest.approx(0.025 ** (1 / 6))  # twelve groups make six pairs
+    assert statistics.auc_interval(labels, labels.astype(float), [str(at % 9) for at in range(40)]) is None
+
+
+def test_a_drop_of_auc_is_known_better_in_pairs_and_of_equal_scores_as_the_rule_of_three_says() -> None:
+    labels, scores, groups = drawn(400, 5, groups=80)
+    worse = scores + np.random.default_rng(3).normal(0, 0.3, 400)
+    found = statistics.auc_difference(labels, scores, worse, groups)
+    truth = float(roc_auc_score(labels, scores) - roc_auc_score(labels, worse))
+    assert holds(found, truth)
+    alone = statistics.auc_interval(labels, worse, groups)
+    assert found is not None
+    assert alone is not None
+    assert found.high - found.low < 0.7 * (alone.high - alone.low)
+    same = statistics.auc_difference(labels, scores, scores, groups)
+    assert same is not None
+    assert same.high == -same.low == pytest.approx(2 * (1 - 0.025 ** (1 / 80)))
+    assert statistics.auc_difference(labels, scores, worse, [str(at % 9) for at in range(400)]) is None
+
+
+@pytest.mark.parametrize(("q", "frames", "count"), [(95, 100, 5), (95, 100, 12), (99, 300, 8)])
+def test_a_tail_percentile_over_rounds_covers_what_frames_of_dependent_rounds_need(
+    q: int, frames: int, count: int
+) -> None:
+    draw = np.random.default_rng(q + count)
+
+    def rounds(number: int) -> NDArray[np.float64]:  # each round is a little slower or faster as a whole
+        shared = np.exp(draw.normal(0, 0.015, (number, 1)))
+        return np.asarray(shared * np.exp(draw.normal(0, 0.05, (number, frames))))
+
+    truth = float(np.percentile(rounds(5000), q))
+    found = [statistics.percentile_interval(list(rounds(count)), q) for _ in range(300)]
+    assert np.mean([holds(interval, truth) for interval in found]) > 0.92
+
+
+def test_few_rounds_or_frames_give_no_interval_of_a_percentile() -> None:
+    times = [np.arange(1.0, 65.0) for _ in range(5)]
+    assert statistics.percentile_interval(times, 90) is not None
+    assert statistics.percentile_interval(times[:4], 90) is None
+    assert statistics.percentile_interval(times, 99) == Interval(63.0, 64.0)  # no further than the slowest frame
+    assert statistics.percentile_interval([*times, np.array([])], 90) is None
+
+
+def test_rounds_needed_are_those_at_which_the_interval_is_narrow_enough() -> None:
+    draw = np.random.default_rng(5)
+    sample = np.exp(draw.normal(0, 0.02, 6))
+    interval = statistics.t_interval(sample)
+    assert interval is not None
+    needed = statistics.rounds_needed(interval, 6, 0.005, 1000)
+    assert needed is not None
+    deviation = float(np.std(np.log(sample), ddof=1))
+    reach = [stats.t.ppf(0.975, n - 1) * deviation / math.sqrt(n) for n in (needed - 1, needed)]
+    assert reach[0] > 0.005 >= reach[1]
+    assert statistics.rounds_needed(interval, 6, 1e-9, 1000) is None
 
 
 def test_a_face_without_a_group_is_a_group_of_its_own() -> None:
