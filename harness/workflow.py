@@ -208,7 +208,7 @@ run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
+    """Return 0 for good, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
     if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
     broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)
