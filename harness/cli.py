@@ -30,6 +30,7 @@ COMMANDS = {
     "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target."),
     "provision": ("harness.commands.share:provision", "Make a target's Python ready; devices need no internet."),
     "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
+    "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }

@@ -162,7 +162,16 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
     collated = finish(outcome=outcome, reason=reason, next_step=step)
-    return collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
+    collated = collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
+    dropped = state.dropped.get(cell.id)
+    return _out_of_the_race(collated, dropped) if dropped else collated
+
+
+def _out_of_the_race(cell: Cell, reason: str) -> Cell:
+    """Return a cell whose few rounds are meant."""
+    step = "run again without --race for its own figures"
+    verdict = cell.verdict.model_copy(update={"reason": reason, "next_step": step}) if cell.verdict else None
+    return cell.model_copy(update={"verdict": verdict})
 
 
 def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str, str]:
@@ -187,6 +196,7 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
 
 def _complete(state: State, cell: PlannedCell) -> bool:
     enough = len(state.rounds.get(cell.id, [])) >= state.plan.method_on(cell.key.target).rounds_min
+    enough = enough or cell.id in state.dropped
     return enough and cell.id in state.memory and cell.scores_id in state.accuracy
 
 

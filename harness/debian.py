@@ -81,7 +81,8 @@ def fetch(names: Sequence[str], machine: str, mirror: str = MIRROR) -> list[Deb]
     with _alone(home):
         _update(home, mirror)
         folder = files.make_folder(home / "debs")
-        listed = _apt(home, "download", "--print-uris", *names, cwd=folder, what=f"the packages {', '.join(names)}")
+        # Not from the folder of packages: apt leaves out of its list what lies where it stands.
+        listed = _apt(home, "download", "--print-uris", *names, cwd=home, what=f"the packages {', '.join(names)}")
         wanted = re.findall(r"^'[^']+' (\S+\.deb) \d+", listed, re.M)
         _apt(home, "download", *names, cwd=folder, what=f"{len(wanted)} packages")
         return [_deb(folder / name) for name in wanted]

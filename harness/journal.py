@@ -13,6 +13,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "sustained", "cell": ..., "sustained": {...}}
     {"event": "realtime", "cell": ..., "realtime": {...}}
     {"event": "skipped", "cell": ..., "reason": ...}     left out this time; a resume tries again
+    {"event": "dropped", "cell": ..., "reason": ...}     out of the race
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
 """

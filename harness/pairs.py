@@ -68,7 +68,7 @@ def wants(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
 
 
 def _alive(state: State, pair: Pair) -> bool:
-    return not any(state.dead(cell) or cell.id in state.skipped for cell in pair.cells)
+    return not any(state.dead(cell) or cell.id in state.skipped or cell.id in state.dropped for cell in pair.cells)
 
 
 def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: Rule) -> Decision:

@@ -100,6 +100,9 @@ class Plan(Planned):
     sustain_s: float = 0.0
     fps: float = 0.0
     streams: int = 1
+    race: bool = False
+    finish_by: str = ""  # UTC, ISO 8601
+    order: tuple[str, ...] = ()  # cells, the one that waits for the longest time first; for finish_by
     faces: PlannedFaces
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
@@ -143,13 +146,14 @@ class Plan(Planned):
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
         passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * ((3.0 if self.operators else 2.0) + self._long_seconds(target)) + passes
+        other = len(cells) * ((3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         plan = self.method_on(target)
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
 
-    def _long_seconds(self, target: str) -> float:
+    def long_seconds(self, target: str) -> float:
+        """Return the seconds of a cell's long passes."""
         realtime = method.REALTIME_S if self.fps else 0.0
         return 0.0 if self._emulated(target) else self.sustain_s + realtime
 
@@ -212,6 +216,7 @@ def make(
         sustain_s=table.sustain_s,
         fps=table.fps,
         streams=table.streams,
+        race=table.race,
         faces=faces,
         variants=tuple(variants),
         targets=tuple(targets),

@@ -229,7 +229,7 @@ def _install(target: Target, transport: Transport, python: str, sha256: str) -> 
 def _bundled(target: Target, transport: Transport) -> Provisioned:
     """Put a bundle there, and what the device's emulator needs where it has one."""
     wanted = bundle.newest(target.settings.architecture or bundle.machines()[0], target.settings.runtimes)
-    launcher, before = _emulator(target, transport) if target.settings.emulator else ((), 0)
+    launcher, before = _emulator(target, transport) if target.settings.emulator == emulator.QEMU_USER else ((), 0)
     folder, sent = placed(target, transport, wanted.path, wanted.name, wanted.archive_sha256)
     packages = tuple(f"{package.name} {package.version}" for package in wanted.contents.packages)
     command = (*target.settings.launcher, *launcher, *bundle.words(wanted, folder))

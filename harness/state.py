@@ -49,6 +49,7 @@ class State:
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
+    dropped: dict[str, str] = field(default_factory=dict)  # cell -> why it dropped out of the race
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -145,6 +146,10 @@ def _skipped(state: State, event: Event) -> None:
     state.skipped[event["cell"]] = event["reason"]
 
 
+def _dropped(state: State, event: Event) -> None:
+    state.dropped[event["cell"]] = event["reason"]
+
+
 def _warning(state: State, event: Event) -> None:
     if event["text"] not in state.warnings:  # a resumed run meets the same again
         state.warnings.append(event["text"])
@@ -168,6 +173,7 @@ _HANDLERS: dict[str, Any] = {
     "settings": _settings,
     "lost": _lost,
     "skipped": _skipped,
+    "dropped": _dropped,
     "warning": _warning,
     "finished": _finished,
 }

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgerig import files
+from edgerig.deadline import Deadline
 from edgerig.errors import TargetError, TargetRefused
-from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, state
+from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, schedule, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -72,6 +73,7 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
         known = state.read(folder)
         if known.finished is None:
             plan.recheck(known.plan)
+            known.plan = known.plan.model_copy(update={"finish_by": ""})  # whoever resumes a run wants all of it
             _measure(known, book, progress, wait_s)
     return render(folder), folder
 
@@ -79,14 +81,18 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
 def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> None:
     stop = Stop()
 
+    queues = by_device(known.plan.targets)
+
     def work(target: Target) -> None:
-        _measure_target(known, target, book, progress, stop, wait_s)
+        queue = next([entry.name for entry in queue] for queue in queues if target in queue)
+        seconds = schedule.share(known.plan, queue, target.name, datetime.now(UTC))
+        _measure_target(known, target, book, progress, stop, wait_s, seconds)
 
     try:
         with progress:
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
-            side_by_side(by_device(known.plan.targets), work, stop)
+            side_by_side(queues, work, stop)
         if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
@@ -107,7 +113,15 @@ def by_device(targets: Sequence[Target]) -> list[list[Target]]:
     return list(queues.values())
 
 
-def _measure_target(known: State, target: Target, book: Journal, progress: Progress, stop: Stop, wait_s: float) -> None:
+def _measure_target(
+    known: State,
+    target: Target,
+    book: Journal,
+    progress: Progress,
+    stop: Stop,
+    wait_s: float,
+    seconds: float | None,
+) -> None:
     """Measure one target; a device that is lost, or that somebody else has, is a result, and the others go on."""
 
     def told(text: str) -> None:
@@ -119,13 +133,17 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            runtimes = known.plan.runtimes_on(target.name)
+            runtimes, until = known.plan.runtimes_on(target.name), Deadline(seconds)
+
+            def measuring(session: Session) -> Measuring:
+                return Measuring(known, target, session, book, progress, lease.check, stop.pause, until.remaining)
+
             with contextlib.closing(open_session(target, stop, runtimes)) as session:
-                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
+                measuring(session).run()
             if flagged := pairs.flagged(known, book.folder, target.name):
                 told(f"{len(flagged)} slower than the baseline: a second session")
                 with contextlib.closing(open_session(target, stop, runtimes)) as session:
-                    Measuring(known, target, session, book, progress, lease.check, stop.pause).confirm(flagged)
+                    measuring(session).confirm(flagged)
     except TargetError as error:
         add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 

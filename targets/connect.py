@@ -30,6 +30,16 @@ def _ssh(target: Target, devices: Path) -> Transport:
     return SshTransport(target.settings.address)
 
 
+def _machine(target: Target, devices: Path) -> Transport:
+    from targets import image  # noqa: PLC0415 - see above
+    from targets.machine import Kind, MachineTransport  # noqa: PLC0415
+
+    settings = target.settings
+    made = image.newest(devices / image.FOLDER, settings.architecture)
+    kind = Kind(target.name, settings.cpu, settings.counts_instructions)
+    return MachineTransport(made, kind, devices / target.name)
+
+
 def _adb(target: Target, devices: Path) -> Transport:
     from targets.adb import AdbTransport  # noqa: PLC0415 - asked for by few
 
@@ -51,6 +61,7 @@ TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {
     "local": _local,
     "ssh": _ssh,
     "adb": _adb,
+    "machine": _machine,
     "fake": _fake,
 }
 THERE = ("ssh", "adb")  # ways to devices that are not this machine
@@ -68,6 +79,11 @@ def connect(target: Target, devices: Path) -> Transport:
         TargetRefused: it answers and says no.
     """
     return TRANSPORTS[target.settings.transport](target, devices)
+
+
+def keeping(target: Target, devices: Path) -> Transport:
+    """Return an open transport to where a target's leases are kept; a machine of ours need not be booted for that."""
+    return _local(target, devices) if target.settings.transport == "machine" else connect(target, devices)
 
 
 def device(target: Target) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import baselines, foresee, lease, limits, places, plan, progress, workflow
+from harness import baselines, foresee, lease, limits, places, plan, progress, schedule, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -74,6 +74,8 @@ wait_option = click.option(
 @click.option("--sustain", "sustain_s", type=common.Seconds(), help="Then run so long without a pause: 30m, 90s, 1h.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Then be sent N frames a second.")
 @click.option("--streams", type=click.IntRange(1), metavar="N", help="By so many cameras.  [default: 1]")
+@click.option("--race", is_flag=True, default=None, help="Drop variants that another one beats in everything.")
+@click.option("--finish-by", metavar="TIME", help="Be done by then (06:30, 2h); what waits longest comes first.")
 @click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
 @common.out_option
 @common.config_option
@@ -103,6 +105,7 @@ def run(
     runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
     beside = baselines.find(table.baseline, runs) if table.baseline else None
     planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
+    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(runs))
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
