@@ -31,6 +31,7 @@ COMMANDS = {
     "provision": ("harness.commands.share:provision", "Make a target's Python ready; devices need no internet."),
     "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
+    "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }
 
