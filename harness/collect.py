@@ -66,6 +66,7 @@ def collect(state: State, folder: Path) -> Run:
         cells=cells,
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
+        night=state.night,
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})

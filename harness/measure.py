@@ -89,7 +89,7 @@ class Measuring:
         """Measure what is missing of `cells`; a race needs to know first who is accurate."""
         rounds, long = Rounds(self, self.pause).run, Endurance(self, self.pause).run
         first = (self._accuracy, rounds, self._memory) if self.plan.race else (rounds, self._memory, self._accuracy)
-        for step in (*first, self._operators, long):
+        for step in (*first, self._operators, self._peers, long):
             step()
 
     def told(self, text: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, endurance, energy, figures, tables
+from reports import agreement, budgets, endurance, energy, figures, peers, tables
 from reports.headline import headline
-from reports.records import Cell, Judgement, Outcome, Run, Target
+from reports.nights import sentence
+from reports.records import Cell, Judgement, Night, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _COLOURS = {"ok": "green", "trusted": "green", "skipped": "dim", "unsupported": "dim", "emulated": "dim"}
+_LOUD = {1: "red", 3: "yellow", 4: "red"}  # by exit code
 
 
 def summary(run: Run) -> RenderableType:
@@ -26,7 +28,9 @@ def summary(run: Run) -> RenderableType:
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [budget_table(run)] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
+    parts += night_lines(run.night) if run.night else []
     return Group(*parts)
 
 
@@ -66,6 +70,18 @@ def table(run: Run, target: Target) -> Table:
         standing = Text(word, style=_COLOURS.get(word, "yellow"))
         shown.add_row(Text(name), *(Text(value) for value in numbers), standing)
     return shown
+
+
+def night_lines(night: Night) -> list[RenderableType]:
+    """Return what a night was, and its findings, a line each."""
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text(sentence(night), style="bold " + _LOUD.get(night.exit_code, "green"))
+    findings = [
+        Text.assemble((f"  {finding.level:>7}  ", _LOUD.get(finding.exit_code, "dim")), finding.text)
+        for finding in night.findings
+    ]
+    return [head, *findings]
 
 
 def budget_table(run: Run) -> Table:
