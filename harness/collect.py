@@ -70,6 +70,7 @@ def collect(state: State, folder: Path) -> Run:
         comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, rows),
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
+        night=state.night,
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})

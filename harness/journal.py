@@ -16,6 +16,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "dropped", "cell": ..., "reason": ...}     out of the race
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
+    {"event": "night", "night": {...}}                   what a night's run means; the last one counts
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
+from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class State:
     dropped: dict[str, str] = field(default_factory=dict)  # cell -> why it dropped out of the race
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
+    night: Night | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, event: Event) -> None:
@@ -159,6 +160,10 @@ def _finished(state: State, event: Event) -> None:
     state.finished = event["at"]
 
 
+def _night(state: State, event: Event) -> None:
+    state.night = Night.model_validate(event["night"])
+
+
 _HANDLERS: dict[str, Any] = {
     "target": _target,
     "check": _check,
@@ -176,6 +181,7 @@ _HANDLERS: dict[str, Any] = {
     "dropped": _dropped,
     "warning": _warning,
     "finished": _finished,
+    "night": _night,
 }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, comparison_view, endurance, energy, figures, tables
+from reports import agreement, budgets, comparison_view, endurance, energy, figures, peers, tables
 from reports.headline import headline
-from reports.records import Cell, Judgement, Outcome, Run, Target
+from reports.nights import sentence
+from reports.records import Cell, Judgement, Night, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _COLOURS = {"ok": "green", "trusted": "green", "skipped": "dim", "unsupported": "dim", "emulated": "dim"}
+_LOUD = {1: "red", 3: "yellow", 4: "red"}  # by exit code
 
 
 def summary(run: Run) -> RenderableType:
@@ -27,7 +29,9 @@ def summary(run: Run) -> RenderableType:
     parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run)] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
+    parts += night_lines(run.night) if run.night else []
     return Group(*parts)
 
 
@@ -86,6 +90,18 @@ def comparisons(run: Run) -> Table:
         p50 = f"{row.p50}\n{row.bounds}" if row.bounds else row.p50
         shown.add_row(Text(row.cell), Text(row.word, style=style), p50, row.pairs, row.finds, row.auc, row.flips)
     return shown
+
+
+def night_lines(night: Night) -> list[RenderableType]:
+    """Return what a night was, and its findings, a line each."""
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text(sentence(night), style="bold " + _LOUD.get(night.exit_code, "green"))
+    findings = [
+        Text.assemble((f"  {finding.level:>7}  ", _LOUD.get(finding.exit_code, "dim")), finding.text)
+        for finding in night.findings
+    ]
+    return [head, *findings]
 
 
 def budget_table(run: Run) -> Table:

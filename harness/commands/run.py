@@ -110,7 +110,7 @@ def run(
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
-    with _stoppable():
+    with stoppable():
         teller = progress.shown_on(common.stderr())
         measured, folder = workflow.start(planned, runs, teller, wait_s)
     return common.print_run(measured, folder, as_json)
@@ -126,20 +126,22 @@ def resume(run_name: str, out: Path | None, config_path: Path | None, wait_s: fl
     """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
     space = common.workspace(config_path)
     folder = workflow.find_run(common.runs_folder(space, out), run_name)
-    with _stoppable():
+    with stoppable():
         measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()), wait_s)
     return common.print_run(measured, folder, as_json)
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Say how to go on when a run is stopped."""
+def stoppable(then: str = "") -> Iterator[None]:
+    """Say how to go on when a run is stopped; `then` is a command for after that."""
     try:
         yield
     except KeyboardInterrupt as stop:
         for folder in getattr(stop, "__notes__", []):
             again = f"edgerig resume {common.shown(Path(folder))}"
             click.echo(f"\nStopped; what was measured is kept. To go on: {again}", err=True)
+            if then:
+                click.echo(f"Then: {then}", err=True)
         raise
 
 
