@@ -10,7 +10,7 @@ from edgerig.errors import TargetError
 from harness import collect, state, workflow
 from harness.config import RunTable, Workspace
 from harness.journal import Journal
-from reports import nights, verdicts
+from reports import nights, worse
 from reports.history import History
 from reports.nights import Facts
 from reports.records import Run
@@ -62,7 +62,7 @@ def judge(folder: Path, job: str, table: RunTable, history: History, now: dateti
         night = nights.judge(run, _facts(run, job, table, known.plan.targets, history), now)
         book.append("night", night=night.model_dump(mode="json"))
     run = workflow.render(folder)
-    history.add(run, verdicts.words(run))
+    history.add(run, worse.words(run))
     return run
 
 
@@ -70,8 +70,8 @@ def _facts(run: Run, job: str, table: RunTable, targets: tuple[Target, ...], his
     earlier = [night.started for night in history.nights(job).values() if night.started < run.started]
     return Facts(
         job=job,
-        baseline=verdicts.baseline(run),
-        worse=tuple(verdicts.worse(run)),
+        baseline=worse.baseline(run),
+        worse=tuple(worse.worse(run)),
         silent=nights.silent(run, history.known(job, run.started), earlier, table.silent_nights),
         accepted=history.acceptances(),
         groups={target.name: group for target in targets if (group := _group(target))},

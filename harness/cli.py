@@ -36,6 +36,7 @@ COMMANDS = {
     "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
     "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
+    "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }
 

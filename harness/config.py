@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgerig import toml
 from edgerig.errors import ConfigError
 from harness import limits
+from reports.records import Gates
 from targets import profile
 from targets.profile import Target
 
@@ -48,6 +49,9 @@ class RunTable(Table):
     race: bool = Field(False, description="no more rounds for a variant that another one beats in everything")
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
+    baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
+    measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
+    fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
     budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""
     missing_ok: Annotated[int, Field(ge=0)] | tuple[str, ...] = Field(
@@ -80,6 +84,7 @@ class Config(Table):
     runs: dict[str, RunTable] = Field(default_factory=dict)
     budgets: dict[str, Any] = Field(default_factory=dict)
     store: Store = Store()
+    gates: Gates = Gates()
 
 
 class Workspace:
@@ -121,6 +126,7 @@ class Workspace:
             update={
                 "variants": tuple(self._resolved(word) for word in table.variants),
                 "faces": str(self.folder / table.faces) if table.faces else None,
+                "baseline": self._resolved(table.baseline) if table.baseline else None,
             }
         )
 

@@ -15,7 +15,18 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, nights, peers
+from reports import (
+    accuracy_view,
+    agreement,
+    budgets,
+    charts,
+    comparison_view,
+    endurance,
+    energy,
+    figures,
+    nights,
+    peers,
+)
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -52,6 +63,10 @@ _SIGNS = {
     "not-measured": "–",
     "skipped": "–",
     "unsupported": "∅",
+    "same": "=",
+    "improvement": "↓",
+    "regression": "✕",
+    "slower, not confirmed": "▲",
 }
 
 
@@ -92,11 +107,11 @@ def environment() -> jinja2.Environment:
 
 def _tone(word: str) -> str:
     """Return how a label is coloured: good, mild, bad or plain."""
-    if word in {"ok", "trusted", "met"}:
+    if word in {"ok", "trusted", "met", "same", "improvement"}:
         return "good"
     if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "not-measured"}:
         return "plain"
-    return "mild" if word in {"noisy", "throttled", "undecided"} else "bad"
+    return "mild" if word in {"noisy", "throttled", "undecided", "slower, not confirmed"} else "bad"
 
 
 def _reader(frames: Frames | Path | None) -> Frames:
@@ -138,6 +153,9 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "comparisons": comparison_view.rows(run),
+        "margin": run.gates.margin,
+        "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
         "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),

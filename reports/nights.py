@@ -14,7 +14,7 @@ from datetime import date, datetime
 from reports.history import NO_REPORT, Known
 from reports.patterns import path
 from reports.records import Acceptance, Cell, Finding, Key, Night, Outcome, Run
-from reports.verdicts import Worse
+from reports.worse import Worse
 
 LOUD = ("red", "alarm", "not ok")  # levels of findings that make a night not good
 FIGURES_ONLY = frozenset({"regression", "budget"})  # what an acceptance without a metric is about

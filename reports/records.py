@@ -599,6 +599,7 @@ class Run(Record):
     cells: tuple[Cell, ...]
     budgets: tuple[BudgetCheck, ...] = ()
     baseline: Baseline | None = None
+    gates: Gates = Gates()
     comparisons: tuple[Comparison, ...] = ()
     agreement: tuple[Agreement, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, endurance, energy, figures, peers, tables
+from reports import agreement, budgets, comparison_view, endurance, energy, figures, peers, tables
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Outcome, Run, Target
@@ -26,6 +26,7 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
+    parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run)] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
@@ -72,6 +73,25 @@ def table(run: Run, target: Target) -> Table:
     return shown
 
 
+def comparisons(run: Run) -> Table:
+    """Return the comparisons with the baseline, a row each, what is worst first."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    title = f"against {comparison_view.against(run)}"
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(title), title_justify="left")
+    shown.add_column("cell", overflow="fold", min_width=12)
+    shown.add_column("decision", no_wrap=True)
+    for name in ("p50", "pairs", "finds", "AUC", "flips"):
+        shown.add_column(name, justify="right")
+    for row in comparison_view.rows(run):
+        style = {"regression": "red", "improvement": "green", "same": "green"}.get(row.word, "yellow")
+        p50 = f"{row.p50}\n{row.bounds}" if row.bounds else row.p50
+        shown.add_row(Text(row.cell), Text(row.word, style=style), p50, row.pairs, row.finds, row.auc, row.flips)
+    return shown
+
+
 def night_lines(night: Night) -> list[RenderableType]:
     """Return what a night was, and its findings, a line each."""
     from rich.text import Text  # noqa: PLC0415
@@ -110,10 +130,11 @@ def reasons(run: Run) -> list[str]:
     for cell in run.cells:
         if cell.outcome is not Outcome.OK:
             lines.append(_reason(f"{cell.key}: {cell.outcome}", cell.reason, cell.next_step))
-        elif cell.verdict and cell.verdict.trust != "trusted":
+        elif cell.verdict and cell.verdict.trust != "trusted" and cell.role == "candidate":
             verdict = cell.verdict
             lines.append(_reason(f"{cell.key}: {verdict.trust}", verdict.reason, verdict.next_step))
-    return lines
+    undecided = (row for row in comparison_view.rows(run) if row.step)
+    return [*lines, *(_reason(f"{row.cell}: {row.word}", row.why, row.step) for row in undecided)]
 
 
 def to_frames(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:

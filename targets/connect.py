@@ -106,6 +106,8 @@ def hangs_on(target: Target) -> str:
     """
     if target.settings.hub:
         return f"hub '{target.settings.hub}'"
+    if target.settings.transport == "adb":
+        return f"host {target.settings.via}" if target.settings.via else ""
     if target.settings.transport != "ssh":
         return ""
     from targets.ssh import resolve  # noqa: PLC0415 - see above

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from edgerig import files, toml
 from edgerig.errors import ConfigError, RunError
-from harness import baselines, chronicle, people, workflow
+from harness import chronicle, people, promotions, workflow
 from harness.commands import common
 from reports import figures, patterns, trends
 from reports.budgets import BUDGETS
@@ -218,7 +218,7 @@ def promote(run_name: str, reason: str, force: bool, out: Path | None, config_pa
     runs = common.runs_folder(space, out)
     folder = workflow.find_run(runs, run_name)
     with chronicle.open_history(space, runs) as history:
-        done = baselines.promote(history, folder, reason, force)
+        done = promotions.promote(history, folder, reason, force)
     if as_json:
         common.print_json(asdict(done))
     else:
@@ -252,7 +252,7 @@ def _state(row: Any, runs: Path, seen: set[str]) -> str:
         return "before"
     seen.add(row.job)
     try:
-        baselines.place(row, runs)
+        promotions.place(row, runs)
     except RunError:
         return "folder is gone"
     return "holds"

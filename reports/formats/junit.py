@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from reports import budgets, verdicts
+from reports import budgets, worse
 from reports.patterns import path
 from reports.records import BudgetCheck, Cell, Finding, Judgement, Outcome, Run
 
@@ -46,7 +46,7 @@ def files(run: Run, _folder: Path | None) -> dict[str, str]:
 
 def _suites(run: Run) -> Iterator[tuple[str, list[_Case]]]:
     for target in run.targets:
-        cells = [cell for cell in verdicts.candidates(run) if cell.key.target == target.name]
+        cells = [cell for cell in worse.candidates(run) if cell.key.target == target.name]
         yield target.name, [case for cell in cells for case in _cases(run, cell)]
     gone = list(_gone(run))
     if gone:
@@ -116,7 +116,7 @@ def _worse(run: Run, cell: str) -> list[str]:
     """Return what is red of a cell: what its night found, else what comparing says."""
     if run.night:
         return [entry.text for entry in _findings(run, "regression") if cell in entry.cells]
-    return [entry.text for entry in verdicts.worse(run) if entry.cell == cell and entry.kind == "regression"]
+    return [entry.text for entry in worse.worse(run) if entry.cell == cell and entry.kind == "regression"]
 
 
 def _alarmed(run: Run, cell: Cell) -> tuple[str, str, str] | None:

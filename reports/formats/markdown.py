@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, energy, figures, peers
+from reports import agreement, budgets, comparison_view, energy, figures, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -40,6 +40,7 @@ def _lines(run: Run) -> Iterator[str]:
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _comparisons(run)
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
@@ -55,6 +56,15 @@ def _night(night: Night) -> Iterator[str]:
     for finding in night.findings:
         yield f"- {finding.level}: {_plain(finding.text)}"
     yield ""
+
+
+def _comparisons(run: Run) -> Iterator[str]:
+    if run.comparisons:
+        yield ""
+        yield "| " + " | ".join(comparison_view.COLUMNS) + " |"
+        yield "|" + "---|" * len(comparison_view.COLUMNS)
+    for row in comparison_view.rows(run):
+        yield "| " + " | ".join(_plain(text) for text in row.texts()) + " |"
 
 
 def _budgets(run: Run) -> Iterator[str]:

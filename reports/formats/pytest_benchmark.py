@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports import verdicts
+from reports import worse
 from reports.patterns import path
 from reports.records import STAGES, Cell, Run, Target
 from reports.trust import counted
@@ -52,7 +52,7 @@ def _storage(run: Run, target: Target, folder: Path | None) -> dict[str, Any]:
 
 
 def _benchmarks(run: Run, target: Target, folder: Path) -> Iterator[dict[str, Any]]:
-    for cell in verdicts.candidates(run):
+    for cell in worse.candidates(run):
         seconds = _seconds(cell, folder) if cell.key.target == target.name else np.empty(0)
         if seconds.size:
             yield {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgerig.errors import RunError
-from harness import baselines, chronicle, collect, config, retention, state
+from harness import chronicle, collect, config, promotions, retention, state
 from harness.config import Store
 from harness.journal import Journal
 from reports.history import History, Promotion
@@ -118,9 +118,9 @@ def test_an_unfinished_run_is_promoted_by_force_only(lab: Lab) -> None:
     (row,) = lab.workplace.json("baseline", "show")
     assert (row["state"], row["reason"], row["author"]) == ("holds", "the first", done["author"])
     space = config.load(lab.workplace.folder / "edgerig.toml")
-    assert baselines.promoted(space, "nightly") == lab.folder
+    assert promotions.promoted(space, "nightly") == lab.folder
     with pytest.raises(RunError, match="no run is promoted as the baseline of 'smoke'"):
-        baselines.promoted(space, "smoke")
+        promotions.promoted(space, "smoke")
 
 
 def test_a_history_that_cannot_be_opened_stops_before_anything_is_measured(lab: Lab, workplace: Workplace) -> None:

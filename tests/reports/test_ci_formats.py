@@ -17,7 +17,7 @@ from reports import files, nights
 from reports.formats import github, junit, pytest_benchmark
 from reports.nights import Facts, Silent
 from reports.records import Acceptance, Outcome, Run
-from reports.verdicts import Worse
+from reports.worse import Worse
 from tests.reports.synthetic import HOSTILE, Arrays
 
 

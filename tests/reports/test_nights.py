@@ -11,7 +11,7 @@ from reports import nights
 from reports.history import Known
 from reports.nights import Facts, Silent
 from reports.records import Acceptance, Cell, Key, Night, Outcome, Run
-from reports.verdicts import Worse
+from reports.worse import Worse
 
 TODAY = date(2026, 1, 10)
 
