@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("harness.commands.run:run", "Measure variants on targets and write a report."),
     "resume": ("harness.commands.run:resume", "Measure what is missing in a run that was cut short."),
     "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
+    "pick": ("harness.commands.pick:pick", "Name the cell to ship on each target."),
     "show": ("harness.commands.look:show", "Print a run's table."),
     "list": ("harness.commands.look:list_", "List variants, targets or runs."),
     "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, endurance, energy, figures, tables
+from reports import agreement, budgets, choice, endurance, energy, figures, tables
 from reports.headline import headline
 from reports.records import Cell, Judgement, Outcome, Run, Target
 
@@ -24,7 +24,7 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
-    parts += [budget_table(run)] if run.budgets else []
+    parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     return Group(*parts)
