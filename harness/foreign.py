@@ -6,7 +6,7 @@ of pixels, the class index and its direction come from the AUC that each plausib
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from edgerig import digest, files, metrics, preprocess, toml
 from edgerig.errors import ConfigError, ModelError
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import measure, onnx_facts, places, plan
+from harness import measure, onnx_facts, openvino_facts, places, plan, tflite_facts
 from harness.agent.protocol import Job, JobResult, Tensor
+from harness.model_facts import ModelFacts
 from harness.plan import PlannedVariant
 from harness.runtimes import reading
 from harness.session import Session
@@ -27,6 +28,12 @@ from model_zoo.faceset import FaceSet, Pack
 from reports.records import Key
 from targets.profile import Target
 
+# What a file says of itself, where something here can read it.
+FACTS: Mapping[str, Callable[[Path], ModelFacts | None]] = {
+    "onnx": onnx_facts.read,
+    "tflite": tflite_facts.read,
+    "openvino": openvino_facts.read,
+}
 DEADLINE_S = 300.0
 UNDECIDED = 0.60  # at or below this AUC the choice says nothing: the hold-out noise of 300 faces is .03
 TIE = 0.005  # AUCs so close are the same; the lower log loss decides
@@ -129,43 +136,41 @@ class Prober:
 
     def _probed(self, path: Path) -> Finding:
         model_format = manifest.FORMATS[path.suffix]
-        runtimes = reading(model_format)
-        if not runtimes:
-            raise ModelError(f"no runtime here reads {model_format} models yet.")
-        facts = onnx_facts.read(path) if model_format == "onnx" else None
-        key = Key(variant=path.stem, target=self._target.name, runtime=runtimes[0], provider="cpu", threads=1)
-        tensor = self._described(path, key)
-        choices = sorted(self._tried(path, key, tensor), key=lambda choice: -choice.auc)
+        facts = FACTS[model_format](path) if model_format in FACTS else None
+        runtime = reading(model_format)[0]
+        key = Key(variant=path.stem, target=self._target.name, runtime=runtime, provider="cpu", threads=1)
+        tensor, answers = self._described(path, key)
+        choices = sorted(self._tried(path, key, tensor, answers[0]), key=lambda choice: -choice.auc)
         best = _best(choices)
         return Finding(
             path,
             best,
             tuple(choice for choice in choices if choice is not best),
-            tuple(_warnings(best, tensor, self._size)),
+            tuple(_warnings(best, tensor, answers, self._size)),
             manifest=_table(path, best, facts),
         )
 
-    def _described(self, path: Path, key: Key) -> Tensor:
-        self._session.push({digest.of_file(path): path})
-        spec = InputSpec(1, 1)
-        result = self._run(measure.job_for(self._target, _planned(path, spec, OutputSpec()), key, "inspect"))
+    def _described(self, path: Path, key: Key) -> tuple[Tensor, list[Tensor]]:
+        """Return the picture that a model takes, and its answers."""
+        planned = _planned(path, InputSpec(1, 1), OutputSpec())
+        self._session.push({file.sha256: file.path for file in planned.files})
+        result = self._run(self._job(planned, key, "inspect", input=None, output=None))
         pictures = [tensor for tensor in result.inputs if len(tensor.shape) == 4]
         if len(result.inputs) != 1 or not pictures:
             shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in result.inputs)
             raise ModelError(f"its inputs are {shapes}: edgerig measures models that take one picture.")
-        return pictures[0]
+        return pictures[0], result.outputs
 
-    def _tried(self, path: Path, key: Key, tensor: Tensor) -> Iterator[Choice]:
+    def _tried(self, path: Path, key: Key, tensor: Tensor, answer: Tensor) -> Iterator[Choice]:
         labels = [int(face.label == "fake") for face in self._faces.faces]
         for scaling, spec in _inputs(tensor, self._size):
-            for output, scores in _read(self._outputs(path, key, spec)):
+            for output, scores in _read(self._outputs(path, key, spec), answer):
                 auc, loss = metrics.roc_auc(labels, scores), metrics.log_loss(labels, scores)
                 if auc is not None and loss is not None:
                     yield Choice(scaling, spec, output, auc, loss)
 
     def _outputs(self, path: Path, key: Key, spec: InputSpec) -> NDArray[np.float64]:
-        job = measure.job_for(
-            self._target,
+        job = self._job(
             _planned(path, spec, OutputSpec(index=0)),
             key,
             "accuracy",
@@ -180,6 +185,9 @@ class Prober:
             return np.asarray(np.load(destination), np.float64)
         finally:
             destination.unlink(missing_ok=True)
+
+    def _job(self, planned: PlannedVariant, key: Key, kind: str, **settings: object) -> Job:
+        return measure.job_for(self._target, planned, key, kind, command=self._session.command(key.runtime), **settings)
 
     def _run(self, job: Job, destination: Path | None = None) -> JobResult:
         result = self._session.run(job)
@@ -196,6 +204,9 @@ def _planned(path: Path, spec: InputSpec, output: OutputSpec) -> PlannedVariant:
     """Return a variant that is good enough to be tried."""
     keys = {"name": _name(path), "file": path.name, "input": {"size": (spec.height, spec.width)}}
     table = toml.validated(manifest.Manifest, keys, str(path))
+    for beside in manifest.belonging(table, path):
+        if not beside.is_file():
+            raise ModelError(f"{beside.name}, which belongs to it, is missing.")
     variant = manifest.Variant(table, path, digest.of_file(path), path.stat().st_size)
     return plan.planned_variant(variant).model_copy(update={"input": spec, "output": output})
 
@@ -228,13 +239,15 @@ def _layout(tensor: Tensor, size: int) -> tuple[str, int, int]:
     raise ModelError(f"its input '{tensor.name}' is {shape}: neither the second nor the last dimension is 3 colours.")
 
 
-def _read(outputs: NDArray[np.float64]) -> Iterator[tuple[OutputSpec, NDArray[np.float64]]]:
-    """Yield the plausible ways to read an answer [n, k], with the scores that they give."""
+def _read(outputs: NDArray[np.float64], answer: Tensor) -> Iterator[tuple[OutputSpec, NDArray[np.float64]]]:
+    """Yield the plausible ways to read an answer [n, k], quantized or not, with the scores that they give."""
     rows = outputs.reshape(len(outputs), -1)
     if not np.all(np.isfinite(rows)):
         return
-    for spec in _output_specs(rows):
-        yield spec, preprocess.postprocess(rows, spec)
+    real = rows if answer.scale is None else (rows - answer.zero_point) * answer.scale
+    for spec in _output_specs(real):
+        # The levels stay out of the manifest: the runtime tells them, and a rebuilt model has others.
+        yield spec, preprocess.postprocess(real, spec)
 
 
 def _output_specs(rows: NDArray[np.float64]) -> Iterable[OutputSpec]:
@@ -254,7 +267,7 @@ def _best(choices: Sequence[Choice]) -> Choice:
     return min((choice for choice in choices if choice.auc >= top - TIE), key=lambda choice: choice.log_loss)
 
 
-def _warnings(best: Choice, tensor: Tensor, size: int) -> Iterator[str]:
+def _warnings(best: Choice, tensor: Tensor, answers: Sequence[Tensor], size: int) -> Iterator[str]:
     if best.auc <= UNDECIDED:
         opposite = _opposite(best.output)
         yield (
@@ -263,6 +276,9 @@ def _warnings(best: Choice, tensor: Tensor, size: int) -> Iterator[str]:
         )
     if None in tensor.shape[1:]:
         yield f"it takes any size: {size}x{size} was tried. Give --size if it was trained on another."
+    if len(answers) > 1:
+        others = ", ".join(repr(answer.name) for answer in answers[1:])
+        yield f"it has {len(answers)} outputs: '{answers[0].name}' was read. output.name chooses another: {others}."
 
 
 def _opposite(output: OutputSpec) -> str:
@@ -271,7 +287,7 @@ def _opposite(output: OutputSpec) -> str:
     return f"output.inverted = {str(not output.inverted).lower()}"
 
 
-def _table(path: Path, best: Choice, facts: onnx_facts.OnnxFacts | None) -> dict[str, Any]:
+def _table(path: Path, best: Choice, facts: ModelFacts | None) -> dict[str, Any]:
     """Return the manifest's keys, those that have their default left out."""
     table: dict[str, Any] = {
         "name": _name(path),
@@ -303,6 +319,11 @@ def _input_table(spec: InputSpec) -> dict[str, Any]:
         "std": list(spec.std),
     }
     return table | ({"scale": spec.scale, "zero_point": spec.zero_point} if spec.scale is not None else {})
+
+
+def runtimes_for(models: Iterable[Path]) -> list[str]:
+    """Return the runtimes that models are tried with."""
+    return list(dict.fromkeys(reading(manifest.FORMATS[model.suffix])[0] for model in models))
 
 
 def validation_faces(source: Path | None, sample: int, seed: int) -> FaceSet:

@@ -182,7 +182,7 @@ class _Talk:
 
 
 def _talk(target: Target, word: str, owner: Owner | None = None, dead: int = 0) -> _Talk:
-    transport = connect.connect(target, places.devices())
+    transport = connect.keeping(target, places.devices())
     token, text = (owner.token, owner.model_dump_json()) if owner else ("", "")
     text = text.encode("ascii", "replace").decode()
     try:

@@ -15,16 +15,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgerig import files
+from edgerig import files, metrics
 from harness import method, peers, places, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.endurance import Endurance
 from harness.journal import Journal
+from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.rounds import Rounds
 from harness.runtimes import provider_of, runtime_of
+from harness.schedule import Schedule
 from harness.session import Session
 from harness.state import State
 from model_zoo import faceset
@@ -52,6 +54,7 @@ class Measuring:
         progress: who is told.
         still_ours: raises TargetError where the device's lease was lost.
         pause: sleeps; may raise to end the waiting.
+        seconds: until its time is over; None: there is no hurry.
     """
 
     state: State
@@ -61,10 +64,13 @@ class Measuring:
     progress: Progress
     still_ours: Callable[[], None]
     pause: Callable[[float], object] = time.sleep
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         self.plan: Plan = self.state.plan
         self.cells: list[PlannedCell] = self.plan.cells_on(self.target.name)
+        until = None if self.seconds is None else time.monotonic() + self.seconds
+        self.schedule = Schedule(self.state, self.target.name, until)
         self.method = self.plan.method_on(self.target.name)
         self.faces = self.plan.images_on(self.target.name)
 
@@ -74,15 +80,25 @@ class Measuring:
         self._fit_faces()
         self._push()
         self._check()
-        for step in (
-            Rounds(self, self.pause).run,
-            self._memory,
-            self._accuracy,
-            self._operators,
-            self._peers,
-            Endurance(self, self.pause).run,
-        ):
+        for wave in self.schedule.waves():
+            self.cells = wave
+            self._measure()
+        for cell in self.schedule.left:
+            self.add("skipped", cell=cell.id, reason="there was no time for it before the run had to be finished.")
+
+    def _measure(self) -> None:
+        """Measure what is missing of `cells`; a race needs to know first who is accurate."""
+        rounds, long = Rounds(self, self.pause).run, Endurance(self, self.pause).run
+        first = (self._accuracy, rounds, self._memory) if self.plan.race else (rounds, self._memory, self._accuracy)
+        for step in (*first, self._operators, self._peers, long):
             step()
+
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure pairs that were flagged once more, until it is clear; raises TargetError where the device is lost."""
+        self._identify()
+        self._fit_faces()
+        self._push()
+        Rounds(self, self.pause, session=2).confirm(flagged)
 
     def told(self, text: str) -> None:
         """Tell what is being done now."""
@@ -236,6 +252,15 @@ class Measuring:
             peer = peers.measure(self.session, native, variant.files[0].path, words, found.affinity, seconds)
             fields = {"target": self.target.name, "variant": name, "threads": threads}
             self.add("peer", **fields, peer=peer.model_dump(mode="json"))
+
+    def auc(self, cell: PlannedCell) -> float | None:
+        """Return the AUC of a cell's scores, None where it has none yet."""
+        known = self.state.accuracy.get(cell.scores_id)
+        if known is None or known.scores is None:
+            return None
+        with (self.journal.folder / "scores" / known.scores).open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return metrics.roc_auc([row["label"] == "fake" for row in rows], [float(row["score"]) for row in rows])
 
     # -- jobs
 

@@ -5,33 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgerig.errors import ModelError
+from harness.model_facts import ModelFacts
 
 # Operators that only a quantized graph has, and the technique that they show.
 _STATIC = frozenset({"QLinearConv", "QLinearMatMul", "QuantizeLinear"})
 _DYNAMIC = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
 
 
-@dataclass(frozen=True)
-class OnnxFacts:
-    """Read from the graph, not measured.
-
-    Attributes:
-        parameters: elements of the weights; scales and zero points are not counted.
-        macs: multiply-accumulates of convolutions and products for one picture; None where shapes are unknown.
-        techniques: "static int8 (QDQ)", "dynamic int8", "fp16", or nothing.
-    """
-
-    parameters: int
-    macs: int | None
-    techniques: tuple[str, ...]
-
-
-def read(path: Path) -> OnnxFacts:
+def read(path: Path) -> ModelFacts:
     """Return the facts of an ONNX file; raises ModelError where it is none."""
     import onnx  # noqa: PLC0415 - .3 s that only this needs
 
@@ -41,7 +26,7 @@ def read(path: Path) -> OnnxFacts:
             raise ValueError("it has no operators")
     except Exception as error:  # protobuf's and onnx's errors share no base
         raise ModelError(f"{path} is not an ONNX model that can be read: {error}.") from error
-    return OnnxFacts(_parameters(model), _macs(model), _techniques(model))
+    return ModelFacts(_parameters(model), _macs(model), _techniques(model))
 
 
 # Where operators have scales and zero points among their inputs.

@@ -61,7 +61,7 @@ def _put_back(target: Target, lease: Lease, done: Applied, add: Add) -> None:
 
 def _run(target: Target, argv: list[str]) -> str:
     """Run a script on a connection of its own, which the end of the session does not take with it."""
-    transport = connect.connect(target, places.devices())
+    transport = connect.keeping(target, places.devices())
     try:
         return shell.run(transport, argv, Deadline(COMMAND_S)).out
     finally:

@@ -5,6 +5,7 @@ Killing it at any moment loses one round at most.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgerig import files
-from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, readiness, state
+from edgerig.deadline import Deadline
+from edgerig.errors import TargetError, TargetRefused
+from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, schedule, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -52,6 +54,7 @@ def start(planned: Plan, runs: Path, progress: Progress, wait_s: float = 0.0) ->
         KeyboardInterrupt: passed on after the results so far are rendered; its note is the run's folder.
     """
     folder = files.make_folder(runs / planned.id)
+    baselines.keep(planned)
     with Journal(folder) as book:
         book.append("run", plan=planned.model_dump(mode="json"))
         _measure(state.of(planned), book, progress, wait_s)
@@ -70,6 +73,7 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
         known = state.read(folder)
         if known.finished is None:
             plan.recheck(known.plan)
+            known.plan = known.plan.model_copy(update={"finish_by": ""})  # whoever resumes a run wants all of it
             _measure(known, book, progress, wait_s)
     return render(folder), folder
 
@@ -77,14 +81,18 @@ def resume(folder: Path, progress: Progress, wait_s: float = 0.0) -> tuple[Run, 
 def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> None:
     stop = Stop()
 
+    queues = by_device(known.plan.targets)
+
     def work(target: Target) -> None:
-        _measure_target(known, target, book, progress, stop, wait_s)
+        queue = next([entry.name for entry in queue] for queue in queues if target in queue)
+        seconds = schedule.share(known.plan, queue, target.name, datetime.now(UTC))
+        _measure_target(known, target, book, progress, stop, wait_s, seconds)
 
     try:
         with progress:
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
-            side_by_side(by_device(known.plan.targets), work, stop)
+            side_by_side(queues, work, stop)
         if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
@@ -105,7 +113,15 @@ def by_device(targets: Sequence[Target]) -> list[list[Target]]:
     return list(queues.values())
 
 
-def _measure_target(known: State, target: Target, book: Journal, progress: Progress, stop: Stop, wait_s: float) -> None:
+def _measure_target(
+    known: State,
+    target: Target,
+    book: Journal,
+    progress: Progress,
+    stop: Stop,
+    wait_s: float,
+    seconds: float | None,
+) -> None:
     """Measure one target; a device that is lost, or that somebody else has, is a result, and the others go on."""
 
     def told(text: str) -> None:
@@ -117,11 +133,17 @@ def _measure_target(known: State, target: Target, book: Journal, progress: Progr
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            session = open_session(target, stop, known.plan.runtimes_on(target.name))
-            try:
-                Measuring(known, target, session, book, progress, lease.check, stop.pause).run()
-            finally:
-                session.close()
+            runtimes, until = known.plan.runtimes_on(target.name), Deadline(seconds)
+
+            def measuring(session: Session) -> Measuring:
+                return Measuring(known, target, session, book, progress, lease.check, stop.pause, until.remaining)
+
+            with contextlib.closing(open_session(target, stop, runtimes)) as session:
+                measuring(session).run()
+            if flagged := pairs.flagged(known, book.folder, target.name):
+                told(f"{len(flagged)} slower than the baseline: a second session")
+                with contextlib.closing(open_session(target, stop, runtimes)) as session:
+                    measuring(session).confirm(flagged)
     except TargetError as error:
         add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 
@@ -199,28 +221,15 @@ def render(folder: Path, formats: Sequence[str] = FORMATS) -> Run:
     return run
 
 
-def find_run(runs: Path, name: str) -> Path:
-    """Return the folder of a run by path, id, beginning of an id, or "latest"; raises RunError."""
-    if (Path(name) / journal.NAME).is_file():
-        return Path(name)
-    known = run_folders(runs)
-    matches = known[-1:] if name == "latest" else [folder for folder in known if folder.name.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RunError(f"'{name}' begins the names of {len(matches)} runs in {runs}.", "Give more of the name.")
-    raise RunError(f"there is no run '{name}' in {runs}.", "`edgerig list runs` names them; a path works too.")
-
-
-def run_folders(runs: Path) -> list[Path]:
-    """Return the folders of all runs, the oldest first."""
-    return sorted(path.parent for path in runs.glob(f"*/{journal.NAME}"))
+find_run = folders.find
+run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
-    if not any(cell.outcome is Outcome.OK for cell in run.cells):
+    """Return 0 for good, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
+    if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
-    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+    broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)
+    if broken or any(comparison.red for comparison in run.comparisons):
         return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

@@ -248,6 +248,17 @@ def _start_metrics(rounds: Sequence[Round]) -> Iterator[Metric]:
         if ends:  # some cold rounds can pull the mean of the logs so far that its interval leaves the median
             ends = Interval(min(ends.low, median), max(ends.high, median))
         yield _metric(name, "all", "ms", median, len(known), True, ends)
+    yield from _cold_starts(rounds)
+
+
+def _cold_starts(rounds: Sequence[Round]) -> Iterator[Metric]:
+    """Yield how long a fresh process takes to its first answer, over processes; Python's own start is not in it."""
+    parts = [(entry.import_ms, entry.load_ms, entry.first_frame_ms) for entry in rounds]
+    whole = [sum(known) for entry in parts if len(known := [value for value in entry if value is not None]) == 3]
+    if whole:
+        yield _metric("cold_start_p50", "all", "ms", statistics.percentile(whole, 50), len(whole), True)
+        yield _metric("cold_start_min", "all", "ms", min(whole), len(whole), True)
+        yield _metric("cold_start_max", "all", "ms", max(whole), len(whole), True)
 
 
 # --- memory ---

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, choice, endurance, energy, figures, tables
+from reports import agreement, budgets, choice, comparison_view, endurance, energy, figures, peers, tables
 from reports.headline import headline
-from reports.records import Cell, Judgement, Outcome, Run, Target
+from reports.nights import sentence
+from reports.records import Cell, Judgement, Night, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _COLOURS = {"ok": "green", "trusted": "green", "skipped": "dim", "unsupported": "dim", "emulated": "dim"}
+_LOUD = {1: "red", 3: "yellow", 4: "red"}  # by exit code
 
 
 def summary(run: Run) -> RenderableType:
@@ -24,9 +26,12 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
+    parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
     parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
+    parts += night_lines(run.night) if run.night else []
     return Group(*parts)
 
 
@@ -68,6 +73,37 @@ def table(run: Run, target: Target) -> Table:
     return shown
 
 
+def comparisons(run: Run) -> Table:
+    """Return the comparisons with the baseline, a row each, what is worst first."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    title = f"against {comparison_view.against(run)}"
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(title), title_justify="left")
+    shown.add_column("cell", overflow="fold", min_width=12)
+    shown.add_column("decision", no_wrap=True)
+    for name in ("p50", "pairs", "finds", "AUC", "flips"):
+        shown.add_column(name, justify="right")
+    for row in comparison_view.rows(run):
+        style = {"regression": "red", "improvement": "green", "same": "green"}.get(row.word, "yellow")
+        p50 = f"{row.p50}\n{row.bounds}" if row.bounds else row.p50
+        shown.add_row(Text(row.cell), Text(row.word, style=style), p50, row.pairs, row.finds, row.auc, row.flips)
+    return shown
+
+
+def night_lines(night: Night) -> list[RenderableType]:
+    """Return what a night was, and its findings, a line each."""
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text(sentence(night), style="bold " + _LOUD.get(night.exit_code, "green"))
+    findings = [
+        Text.assemble((f"  {finding.level:>7}  ", _LOUD.get(finding.exit_code, "dim")), finding.text)
+        for finding in night.findings
+    ]
+    return [head, *findings]
+
+
 def budget_table(run: Run) -> Table:
     """Return the budgets that are not met, a row each, with what would decide those that are undecided."""
     from rich import box  # noqa: PLC0415
@@ -94,10 +130,11 @@ def reasons(run: Run) -> list[str]:
     for cell in run.cells:
         if cell.outcome is not Outcome.OK:
             lines.append(_reason(f"{cell.key}: {cell.outcome}", cell.reason, cell.next_step))
-        elif cell.verdict and cell.verdict.trust != "trusted":
+        elif cell.verdict and cell.verdict.trust != "trusted" and cell.role == "candidate":
             verdict = cell.verdict
             lines.append(_reason(f"{cell.key}: {verdict.trust}", verdict.reason, verdict.next_step))
-    return lines
+    undecided = (row for row in comparison_view.rows(run) if row.step)
+    return [*lines, *(_reason(f"{row.cell}: {row.word}", row.why, row.step) for row in undecided)]
 
 
 def to_frames(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,6 +13,7 @@ leaves a doubt:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from reports.records import Method, Metric, Outcome, Round, Trust, Verdict
@@ -111,8 +112,17 @@ def _noisy(used: Sequence[Round], method: Method, p50: Metric) -> Verdict | None
     return Verdict(
         trust=Trust.NOISY,
         reason=f"{reach} from {_count(used, 'round')}, asked was ±{asked} %",
-        next_step="quiet the device (governor, other processes) or give the cell a larger budget",
+        next_step=f"quiet the device (governor, other processes){_larger_budget(used, method, width)}",
     )
+
+
+def _larger_budget(used: Sequence[Round], method: Method, width: float | None) -> str:
+    """Return what the asked width would cost: an interval's width goes down with the square root of the rounds."""
+    if width is None:
+        return ""
+    needed = math.ceil(round(len(used) * (width / method.half_width) ** 2, 3))
+    seconds = needed * sum(entry.seconds for entry in used) / len(used)
+    return f", or give the cell about {needed} rounds: --budget {math.ceil(seconds)}"
 
 
 def _unwatched(used: Sequence[Round]) -> Verdict | None:

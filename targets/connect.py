@@ -30,6 +30,16 @@ def _ssh(target: Target, devices: Path) -> Transport:
     return SshTransport(target.settings.address)
 
 
+def _machine(target: Target, devices: Path) -> Transport:
+    from targets import image  # noqa: PLC0415 - see above
+    from targets.machine import Kind, MachineTransport  # noqa: PLC0415
+
+    settings = target.settings
+    made = image.newest(devices / image.FOLDER, settings.architecture)
+    kind = Kind(target.name, settings.cpu, settings.counts_instructions)
+    return MachineTransport(made, kind, devices / target.name)
+
+
 def _adb(target: Target, devices: Path) -> Transport:
     from targets.adb import AdbTransport  # noqa: PLC0415 - asked for by few
 
@@ -51,6 +61,7 @@ TRANSPORTS: dict[str, Callable[[Target, Path], Transport]] = {
     "local": _local,
     "ssh": _ssh,
     "adb": _adb,
+    "machine": _machine,
     "fake": _fake,
 }
 THERE = ("ssh", "adb")  # ways to devices that are not this machine
@@ -70,6 +81,11 @@ def connect(target: Target, devices: Path) -> Transport:
     return TRANSPORTS[target.settings.transport](target, devices)
 
 
+def keeping(target: Target, devices: Path) -> Transport:
+    """Return an open transport to where a target's leases are kept; a machine of ours need not be booted for that."""
+    return _local(target, devices) if target.settings.transport == "machine" else connect(target, devices)
+
+
 def device(target: Target) -> str:
     """Return what tells the physical device of a target from others; targets with the same one share its processors."""
     settings = target.settings
@@ -81,6 +97,23 @@ def device(target: Target) -> str:
 
     where = resolve(settings.address)
     return f"{where.host}:{where.port}"
+
+
+def hangs_on(target: Target) -> str:
+    """Return what a target shares with others that goes down as one: its hub, the host before it, or its host.
+
+    "" where it hangs on this machine alone.
+    """
+    if target.settings.hub:
+        return f"hub '{target.settings.hub}'"
+    if target.settings.transport == "adb":
+        return f"host {target.settings.via}" if target.settings.via else ""
+    if target.settings.transport != "ssh":
+        return ""
+    from targets.ssh import resolve  # noqa: PLC0415 - see above
+
+    where = resolve(target.settings.address)
+    return f"host {where.jump or where.host}"
 
 
 def leases(target: Target) -> str:

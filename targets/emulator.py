@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from edgerig.errors import TargetRefused
 
 QEMU_USER = "qemu-user"
+QEMU_SYSTEM = "qemu-system"  # a whole machine: see machine.py
 # The static build first: a change of this machine's libraries is none of it.
 PROGRAMS = ("qemu-aarch64-static", "qemu-aarch64")
 INSTALL = "On Debian and its kin: apt install qemu-user-static"

@@ -108,10 +108,13 @@ class Profile(Table):
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
-        emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel.
+        emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel,
+            "qemu-system" boots a whole machine, which the transport `machine` reaches.
         cpu: the processor that is emulated, by qemu's name.
+        counts_instructions: the clock goes on by 1 ns for each instruction, whatever the time: for "qemu-system".
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
+        hub: what it hangs on with others (a USB hub, a switch, a power strip): those lost together are one incident.
         faults: what the fake transport breaks.
         set: what is changed while it is measured.
         vitals: what to watch.
@@ -121,7 +124,7 @@ class Profile(Table):
     """
 
     description: str = ""
-    transport: Literal["local", "ssh", "adb", "fake"] = "local"
+    transport: Literal["local", "ssh", "adb", "machine", "fake"] = "local"
     address: str = ""
     via: str = ""
     architecture: str = ""
@@ -137,10 +140,12 @@ class Profile(Table):
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     allow_fallback: bool = False
     emulated: bool = False
-    emulator: Literal["", "qemu-user"] = ""
+    emulator: Literal["", "qemu-user", "qemu-system"] = ""
     cpu: str = ""
+    counts_instructions: bool = False
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
+    hub: str = ""
     faults: tuple[Fault, ...] = ()
     set: Set = Set()
     vitals: dict[str, Vital] = Field(default_factory=dict)
@@ -191,6 +196,17 @@ class Profile(Table):
             raise ValueError("what an emulator runs is emulated = true: its times are those of no device")
         if self.emulator == emulator.QEMU_USER and (self.transport not in HERE or self.environment != "bundle"):
             raise ValueError('qemu-user runs on this machine, with environment = "bundle"')
+        return self
+
+    @model_validator(mode="after")
+    def _a_machine_of_ours(self) -> Self:
+        booted = self.emulator == emulator.QEMU_SYSTEM
+        if booted != (self.transport == "machine"):
+            raise ValueError('emulator = "qemu-system" and transport = "machine" go together')
+        if self.counts_instructions and not booted:
+            raise ValueError('only emulator = "qemu-system" counts instructions')
+        if booted and self.set != Set():
+            raise ValueError("an emulated machine has neither governor nor clocks to set")
         return self
 
 

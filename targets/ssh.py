@@ -1,9 +1,9 @@
 """Transport `ssh`: boards on the desk and in the rack, by paramiko.
 
 Host keys are verified against known_hosts; keys, ssh-agent and ~/.ssh/config (HostName, User, Port, IdentityFile,
-ProxyJump) are used as ssh uses them. There is no password anywhere. A silent link ends: paramiko alone waits for
-ever in spite of its timeouts, so the kernel is told to give a connection up whose data nobody acknowledges
-(TCP_USER_TIMEOUT), and a watchdog closes one on which an operation outlives its deadline.
+UserKnownHostsFile, ProxyJump) are used as ssh uses them. There is no password anywhere. A silent link ends: paramiko
+alone waits for ever in spite of its timeouts, so the kernel is told to give a connection up whose data nobody
+acknowledges (TCP_USER_TIMEOUT), and a watchdog closes one on which an operation outlives its deadline.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Address(NamedTuple):
     user: str | None
     keys: tuple[str, ...]
     jump: str | None
+    known_hosts: tuple[str, ...] = ()  # () is ssh's own
 
 
 def resolve(address: str, config: Path | None = None) -> Address:
@@ -75,6 +76,7 @@ def resolve(address: str, config: Path | None = None) -> Address:
         user=parts["user"] or known.get("user"),
         keys=tuple(known.get("identityfile", ())),
         jump=None if jump in (None, "none") else jump,
+        known_hosts=tuple(shlex.split(known.get("userknownhostsfile", ""))),
     )
 
 
@@ -150,7 +152,9 @@ class Link:
 
 def _logged_in(where: Address, connection: socket.socket | paramiko.Channel) -> paramiko.SSHClient:
     client = paramiko.SSHClient()
-    client.load_system_host_keys()
+    for path in where.known_hosts or (None,):  # a file that is not there holds no key: the host is unknown
+        with contextlib.suppress(FileNotFoundError):
+            client.load_system_host_keys(path and str(Path(path).expanduser()))
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     try:
         client.connect(

@@ -15,6 +15,7 @@ from rich.console import Console
 from harness import config, progress, workflow
 from harness.config import Workspace
 from reports import text
+from reports.formats import FORMATS
 from reports.records import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -78,6 +79,13 @@ def several(*names: str, of: Words, help: str) -> Callable[[Command], Command]:
         return tuple(word for words in value for word in words)
 
     return click.option(*names, type=of, multiple=True, callback=flat, help=help)
+
+
+def known_formats(names: Sequence[str]) -> None:
+    """Refuse a name that is no format."""
+    for name in names:
+        if name not in FORMATS:
+            raise click.UsageError(f"there is no format '{name}'. Known: {', '.join(FORMATS)}.")
 
 
 def workspace(path: Path | None) -> Workspace:

@@ -26,9 +26,7 @@ from targets.profile import Target
 @common.config_option
 def report(run_name: str, formats: tuple[str, ...], out: Path | None, config_path: Path | None) -> int:
     """Render the files of RUN again from its journal, without measuring."""
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise click.UsageError(f"there is no format '{unknown[0]}'. Known: {', '.join(FORMATS)}.")
+    common.known_formats(formats)
     folder = workflow.find_run(common.runs_folder(common.workspace(config_path), out), run_name)
     workflow.render(folder, formats or workflow.FORMATS)
     click.echo(folder / "report.html")

@@ -41,7 +41,7 @@ def init(folder: Path, faces: Path | None, force: bool, config_path: Path | None
     tried = foreign.validation_faces(faces, options["sample"], options["seed"])
     pack = faceset.pack(tried, places.packs())
     target = common.workspace(config_path).target(profile.DEFAULT)
-    session = workflow.open_session(target)
+    session = workflow.open_session(target, wanted=foreign.runtimes_for(models))
     try:
         prober = Prober(session, target, tried, pack, options["size"])
         findings = []

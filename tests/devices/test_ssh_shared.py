@@ -10,7 +10,8 @@ import pytest
 from tests.devices.sshd import Sshd
 from tests.devices.test_ssh_run import write_target
 from tests.harness.command import Workplace
-from tests.harness.test_provision import NAMES, wheel
+from tests.harness.test_provision import NAMES
+from tests.support.wheels import wheel
 
 
 def test_a_board_is_provisioned_held_and_cleaned(workplace: Workplace, board: Sshd, tmp_path: Path) -> None:

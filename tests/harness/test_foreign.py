@@ -18,7 +18,7 @@ from harness.commands.variants import init
 from harness.foreign import Prober
 from model_zoo import faceset, family, manifest, select
 from targets import profile
-from tests.support import devices, models
+from tests.support import devices, models, openvino, tflite
 from tests.support import faces as small_faces
 
 
@@ -96,6 +96,44 @@ def test_what_is_no_picture_is_refused(prober: Prober, tmp_path: Path) -> None:
     grey = prober.probe(models.null_model(tmp_path, "grey", manifest=False, input={"shape": [1, 1, 8, 8]}))
     assert flat.error == "its inputs are x [1, 10]: edgerig measures models that take one picture."
     assert "neither the second nor the last dimension is 3 colours" in grey.error
+
+
+def test_a_quantized_tflite_model_is_fed_by_its_own_levels(prober: Prober, tmp_path: Path) -> None:
+    finding = prober.probe(tflite.tflite_model(tmp_path, "mobile", quantized=True, heads=True, manifest=False))
+    assert finding.warnings == ("it has 2 outputs: 'y' was read. output.name chooses another: 'l'.",)
+    assert finding.best
+    best = finding.best
+    assert (best.input.layout, best.input.colour, best.input.dtype, best.input.mean) == (
+        "NHWC",
+        "RGB",
+        "int8",
+        (0,) * 3,
+    )
+    assert best.input.scale == pytest.approx(1 / 255)
+    assert best.input.zero_point == -128
+    assert (best.output.kind, best.output.inverted) == ("probability", True)
+    assert best.auc > 0.95
+    assert finding.manifest
+    assert (finding.manifest["parameters"], finding.manifest["macs"]) == (7, 3)
+    assert finding.manifest["techniques"] == ["static int8"]
+
+
+def test_an_openvino_model_is_tried_with_its_weights(prober: Prober, tmp_path: Path) -> None:
+    model = openvino.openvino_model(models.onnx_model(tmp_path, "net", head="softmax", colour="BGR"))
+    finding = prober.probe(model)
+    assert finding.best
+    best = finding.best
+    assert (best.scaling, best.input.layout, best.input.colour) == ("ImageNet mean and std", "NCHW", "BGR")
+    assert (best.output.kind, best.output.index) == ("softmax", 1)
+    model.with_suffix(".bin").unlink()
+    assert prober.probe(model).error == "net-ir.bin, which belongs to it, is missing."
+
+
+@pytest.mark.parametrize(("name", "kind"), [("bad.tflite", "a TensorFlow Lite"), ("bad.xml", "an OpenVINO")])
+def test_what_is_no_model_is_said_by_its_format(prober: Prober, tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / name
+    path.write_text("<html><body>Not found</body></html>")
+    assert f"{name} is not {kind} model that can be read" in prober.probe(path).error
 
 
 def test_uint8_pixels_are_fed_raw(prober: Prober, tmp_path: Path) -> None:

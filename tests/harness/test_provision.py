@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,27 +21,9 @@ from targets.profile import Target
 from targets.transport import Transport
 from tests.harness.command import Workplace
 from tests.support.disks import on_small_disk
+from tests.support.wheels import wheel
 
 NAMES = ("numpy", "opencv-python-headless", "onnxruntime")
-
-
-def wheel(folder: Path, name: str, version: str = "1.0", tag: str = "py3-none-any", **members: str) -> Path:
-    """Write a wheel of one module that knows its version, and return its path."""
-    module = name.replace("-", "_")
-    info = f"{module}-{version}.dist-info"
-    files = {
-        f"{module}.py": f"version = {version!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\nTag: {tag}\n",
-        f"{info}/RECORD": "",
-        **members,
-    }
-    path = folder / f"{module}-{version}-{tag}.whl"
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, text in files.items():
-            archive.writestr(member, text)
-    return path
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from reports.records import Method, Metric, Outcome, Round, Trust, Verdict, Vitals
@@ -116,3 +118,9 @@ def test_every_label_but_trusted_has_a_next_step() -> None:
     ]
     assert {entry.trust for entry in found} == set(Trust) - {Trust.TRUSTED}
     assert all(entry.next_step for entry in found)
+
+
+def test_a_noisy_cell_says_what_the_asked_width_would_cost() -> None:
+    found = judged(rounds(), p50(0.03))  # three times as wide as asked: nine times the rounds
+    seconds = math.ceil(45 * rounds()[0].seconds)
+    assert found.next_step.endswith(f", or give the cell about 45 rounds: --budget {seconds}")

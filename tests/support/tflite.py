@@ -128,6 +128,7 @@ def tflite_model(
     *,
     quantized: bool = False,
     mixed: bool = False,
+    heads: bool = False,
     size: int = 24,
     manifest: bool = True,
     **keys: Any,
@@ -139,13 +140,14 @@ def tflite_model(
         name: of the variant and its file.
         quantized: int8 from input to output.
         mixed: reverses the one logit, which changes nothing and is not XNNPACK's business.
+        heads: answers the logit as well, in a second output.
         size: height and width.
         manifest: write NAME.toml.
         keys: more keys for the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.tflite"
-    path.write_bytes(_bump(quantized, mixed, size))
+    path.write_bytes(_bump(quantized, mixed, heads, size))
     if manifest:
         mean, std = PLAIN
         levels = [
@@ -160,7 +162,7 @@ def tflite_model(
     return path
 
 
-def _bump(quantized: bool, mixed: bool, size: int) -> bytes:
+def _bump(quantized: bool, mixed: bool, heads: bool, size: int) -> bytes:
     net, code = Net(quantized), schema.BuiltinOperator
     centre = np.array([[FAKE_RED / 255, 0, 0]])
     weights = np.array([[4.0 / (30 / 255) ** 2, 0, 0]])  # as in tests.support.models: 0 halfway to the real faces
@@ -193,4 +195,4 @@ def _bump(quantized: bool, mixed: bool, size: int) -> bytes:
         )
         logit = reversed_
     net.operator(code.LOGISTIC, [logit], answer)
-    return net.packed(x, [answer])
+    return net.packed(x, [answer, logit] if heads else [answer])
