@@ -57,6 +57,7 @@ class NightRow:
     exit_code: int
     headline: str
     baseline: str
+    findings: str = ""  # a sentence a line
 
 
 @dataclass(frozen=True)
@@ -306,6 +307,7 @@ def _night(run: Run) -> dict[str, object]:
         "baseline": night.baseline if night else "",
         "exit_code": night.exit_code if night else 0,
         "headline": run.headline,
+        "findings": "\n".join(f"{entry.level}: {entry.text}" for entry in night.findings) if night else "",
     }
 
 
