@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, energy, statistics
+from reports import decide, endurance, energy, instructions, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -80,6 +80,7 @@ class Measured:
     operators: Sequence[OperatorTime] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
+    counts_instructions: bool = False  # the clock of the frames goes on by 1 ns for each instruction
 
 
 def collate(
@@ -105,6 +106,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    counts = instructions.metrics(counted(measured.rounds), measured.frames) if measured.counts_instructions else ()
     drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
@@ -116,6 +118,7 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *counts,
             *drawn,
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,

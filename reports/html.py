@@ -25,6 +25,7 @@ from reports import (
     endurance,
     energy,
     figures,
+    instructions,
     nights,
     peers,
 )
@@ -101,6 +102,8 @@ def environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC"),
+        "millions": instructions.millions,
+        "spread": instructions.spread,
         "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }

@@ -319,6 +319,7 @@ class Target(Record):
     profile: str
     transport: str
     emulated: bool = False
+    counts_instructions: bool = False  # its clock goes on by 1 ns for each instruction
     device: str = ""  # board or cpu
     cpu: str | None = None
     cores: int | None = None
