@@ -24,7 +24,7 @@ from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
 from reports import records
 from reports.collate import cell_id
-from targets.profile import Target
+from targets.profile import Profile, Target
 
 
 class Planned(BaseModel):
@@ -118,7 +118,10 @@ class Plan(Planned):
 
     def method_on(self, target: str) -> records.Method:
         """Return how a target is measured: an emulator's times say nothing, so it runs few frames."""
-        return method.emulated(self.method) if self._emulated(target) else self.method
+        settings = self._settings(target)
+        if settings.counts_instructions:
+            return method.counting(self.method)
+        return method.emulated(self.method) if settings.emulated else self.method
 
     def images_on(self, target: str) -> list[Face]:
         """Return the faces that a target scores."""
@@ -126,7 +129,10 @@ class Plan(Planned):
         return [face for face in self.faces.images if not few or face.path in few]
 
     def _emulated(self, target: str) -> bool:
-        return next(entry for entry in self.targets if entry.name == target).settings.emulated
+        return self._settings(target).emulated
+
+    def _settings(self, target: str) -> Profile:
+        return next(entry for entry in self.targets if entry.name == target).settings
 
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
@@ -292,6 +298,8 @@ def planned_variant(variant: Variant) -> PlannedVariant:
     files = tuple(
         _model_file(path, f"model{path.suffix}" if n == 0 else path.name) for n, path in enumerate(variant.files)
     )
+    named = tuple(records.VariantFile(name=file.path.name, sha256=file.sha256, bytes=file.bytes) for file in files)
+    info = info.model_copy(update={"files": named})
     return PlannedVariant(info=info, files=files, input=manifest.input.spec(), output=variant.output_spec())
 
 
