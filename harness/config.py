@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgerig import toml
 from edgerig.errors import ConfigError
 from harness import limits
+from reports.records import Gates
 from targets import profile
 from targets.profile import Target
 
@@ -32,8 +33,10 @@ class RunTable(Table):
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
     faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
     targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names of targets")
-    runtimes: tuple[str, ...] = Field((), description="all that read a variant's format by default")
-    providers: tuple[str, ...] = Field((), description="the runtime's own by default")
+    runtimes: tuple[str, ...] = Field(
+        (), description="with ==VERSION or without; that of a variant's format by default"
+    )
+    providers: tuple[str, ...] = Field((), description="with ?OPTION=VALUE or without; cpu by default")
     threads: tuple[Positive, ...] = Field((1,), min_length=1)
     setting: Setting = "default"
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
@@ -48,6 +51,9 @@ class RunTable(Table):
     race: bool = Field(False, description="no more rounds for a variant that another one beats in everything")
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
+    baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
+    measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
+    fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
     budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""
     missing_ok: Annotated[int, Field(ge=0)] | tuple[str, ...] = Field(
@@ -80,6 +86,7 @@ class Config(Table):
     runs: dict[str, RunTable] = Field(default_factory=dict)
     budgets: dict[str, Any] = Field(default_factory=dict)
     store: Store = Store()
+    gates: Gates = Gates()
 
 
 class Workspace:
@@ -121,6 +128,7 @@ class Workspace:
             update={
                 "variants": tuple(self._resolved(word) for word in table.variants),
                 "faces": str(self.folder / table.faces) if table.faces else None,
+                "baseline": self._resolved(table.baseline) if table.baseline else None,
             }
         )
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, energy, statistics
+from reports import decide, endurance, energy, instructions, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -80,6 +80,7 @@ class Measured:
     operators: Sequence[OperatorTime] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
+    counts_instructions: bool = False  # the clock of the frames goes on by 1 ns for each instruction
 
 
 def collate(
@@ -105,6 +106,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    counts = instructions.metrics(counted(measured.rounds), measured.frames) if measured.counts_instructions else ()
     drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
@@ -116,6 +118,7 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *counts,
             *drawn,
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,
@@ -123,7 +126,7 @@ def collate(
             *endurance.realtime_metrics(measured.realtime),
         ),
         fingerprint=measured.fingerprint,
-        rounds=tuple(measured.rounds),
+        rounds=tuple(_with_median(entry, measured.frames) for entry in measured.rounds),
         memory=measured.memory,
         accuracy=measured.accuracy,
         operators=tuple(measured.operators),
@@ -194,6 +197,15 @@ def _counting(times: NDArray[np.int64], warmup: int) -> NDArray[np.int64]:
     if times.ndim != 2 or times.shape[1] != len(STAGES):
         raise ValueError(f"frames must be [n, {len(STAGES)}], not {list(times.shape)}")
     return times[warmup:]
+
+
+def _with_median(entry: Round, frames: Frames) -> Round:
+    """Return a round with the end-to-end median of its frames that count."""
+    if entry.number not in frames:
+        return entry
+    times = _counting(frames[entry.number], entry.warmup)[:, -1]
+    known = times[times >= 0]
+    return entry.model_copy(update={"p50_ms": float(np.median(known)) / _NS_PER_MS}) if known.size else entry
 
 
 def _stage_metrics(stage: str, rounds_ns: Sequence[NDArray[np.int64]]) -> list[Metric]:

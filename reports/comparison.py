@@ -121,6 +121,11 @@ def _times(candidate: Rounds, baseline: Rounds, gates: Gates) -> Iterable[Gate]:
             yield _if_able(gate, decide.decide(pairs, rule), rule) if name == "p95" else gate
 
 
+def slower(candidate: Rounds, baseline: Rounds, gates: Gates) -> list[str]:
+    """Return the times that call a candidate slower: "p50", "p95"."""
+    return [gate.gate for gate in _times(candidate, baseline, gates) if gate.decision is Decision.REGRESSION]
+
+
 def _time(name: str, found: decide.Decided, rule: Rule) -> Gate:
     reason = f"{found.pairs} pairs of rounds" if found.low is not None else f"{found.pairs} of {rule.looks[0]} pairs"
     return Gate.model_validate(
@@ -242,6 +247,13 @@ def _confirmed(found: Sequence[Gate], confirmations: Sequence[Confirmation]) -> 
     if any(name not in ("p50", "p95") for name in flagged) or any(entry.confirmed for entry in confirmations):
         return True
     return False if confirmations else None
+
+
+def red(found: Comparison) -> list[Gate]:
+    """Return the figures of a comparison that are red: counted ones, and times that a second session confirmed."""
+    confirmed = {entry.gate for entry in found.confirmations if entry.confirmed}
+    flagged = [gate for gate in found.gates if gate.decision is Decision.REGRESSION]
+    return [gate for gate in flagged if gate.gate not in ("p50", "p95") or gate.gate in confirmed]
 
 
 def flagged_times(found: Comparison) -> list[str]:

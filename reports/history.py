@@ -57,6 +57,7 @@ class NightRow:
     exit_code: int
     headline: str
     baseline: str
+    findings: str = ""  # a sentence a line
 
 
 @dataclass(frozen=True)
@@ -306,13 +307,14 @@ def _night(run: Run) -> dict[str, object]:
         "baseline": night.baseline if night else "",
         "exit_code": night.exit_code if night else 0,
         "headline": run.headline,
+        "findings": "\n".join(f"{entry.level}: {entry.text}" for entry in night.findings) if night else "",
     }
 
 
 def _cells(run: Run, verdicts: Mapping[str, str]) -> Iterator[dict[str, object]]:
     emulated = {target.name: target.emulated for target in run.targets}
     variants = {variant.name: variant for variant in run.variants}
-    for cell in run.cells:
+    for cell in run.candidates:  # what stood beside them for comparison has no history of its own
         variant = variants.get(cell.key.variant)
         yield {
             "cell": cell_id(cell.key),

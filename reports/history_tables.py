@@ -3,7 +3,7 @@
 A change of a table raises SCHEMA_VERSION, adds an upgrade here, and keeps an old file under tests/reports/data/.
 A migration tool would bring more machinery than there are tables: this is the way of `run.json` as well.
 
-History of the schema: 1, the first.
+History of the schema: 1, the first; 2, what a night said, besides its exit code.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
 from edgerig.errors import RunError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 tables = MetaData()
 
@@ -55,6 +56,7 @@ nights = Table(
     Column("baseline", Text, nullable=False),  # the run that it was compared with, "" for none
     Column("exit_code", Integer, nullable=False),
     Column("headline", Text, nullable=False),
+    Column("findings", Text, nullable=False, server_default=""),  # a sentence a line
 )
 
 KEY = ("variant", "target", "runtime", "provider", "threads")
@@ -110,7 +112,11 @@ baselines = Table(
 )
 
 
-UPGRADES: dict[int, Callable[[Connection], None]] = {}  # version n -> what makes n + 1 of it
+def _add_findings(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE nights ADD COLUMN findings TEXT DEFAULT '' NOT NULL"))
+
+
+UPGRADES: dict[int, Callable[[Connection], None]] = {1: _add_findings}  # version n -> what makes n + 1 of it
 
 
 def prepare(connection: Connection, where: str) -> None:

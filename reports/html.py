@@ -15,7 +15,20 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures, nights, peers
+from reports import (
+    accuracy_view,
+    agreement,
+    budgets,
+    charts,
+    choice,
+    comparison_view,
+    endurance,
+    energy,
+    figures,
+    instructions,
+    nights,
+    peers,
+)
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -23,6 +36,7 @@ from reports.records import (
     STAGES,
     BudgetCheck,
     Cell,
+    Choice,
     Fingerprint,
     Judgement,
     Metric,
@@ -52,6 +66,10 @@ _SIGNS = {
     "not-measured": "–",
     "skipped": "–",
     "unsupported": "∅",
+    "same": "=",
+    "improvement": "↓",
+    "regression": "✕",
+    "slower, not confirmed": "▲",
 }
 
 
@@ -84,6 +102,8 @@ def environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC"),
+        "millions": instructions.millions,
+        "spread": instructions.spread,
         "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }
@@ -92,11 +112,11 @@ def environment() -> jinja2.Environment:
 
 def _tone(word: str) -> str:
     """Return how a label is coloured: good, mild, bad or plain."""
-    if word in {"ok", "trusted", "met"}:
+    if word in {"ok", "trusted", "met", "same", "improvement"}:
         return "good"
     if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "not-measured"}:
         return "plain"
-    return "mild" if word in {"noisy", "throttled", "undecided"} else "bad"
+    return "mild" if word in {"noisy", "throttled", "undecided", "slower, not confirmed"} else "bad"
 
 
 def _reader(frames: Frames | Path | None) -> Frames:
@@ -134,10 +154,14 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "distribution": list(_distributions(settings, looks, frames)),
         "stages": list(_stages(settings)),
         "budgets": _budgets(run),
+        "choices": _choices(run, looks),
         "budget_counts": budgets.counts(run),
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "comparisons": comparison_view.rows(run),
+        "margin": run.gates.margin,
+        "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
         "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
@@ -322,9 +346,17 @@ def _trades(run: Run, settings: Settings, looks: dict[str, Style]) -> Iterator[C
     quality = "auc" if any(cell.value("auc", "all") is not None for cell in run.cells) else "accuracy"
     shown = "AUC" if quality == "auc" else quality
     sizes = {variant.name: variant.bytes / 1e6 for variant in run.variants}
+    front = {id for one in run.choices for id in one.front}
     for place, (setting, cells) in enumerate(settings.items()):
         points = [
-            Point(name, looks.get(cell.key.variant, Style(0)), ms, good, sizes.get(cell.key.variant, 1.0))
+            Point(
+                name,
+                looks.get(cell.key.variant, Style(0)),
+                ms,
+                good,
+                sizes.get(cell.key.variant, 1.0),
+                cell.id in front,
+            )
             for name, cell in zip(_names(cells), cells, strict=True)
             if (ms := _ends(cell.metric("latency_p50", "end_to_end"))) and (good := _ends(cell.metric(quality, "all")))
         ]
@@ -396,6 +428,32 @@ def _budgets(run: Run) -> list[Held]:
 def _held(check: BudgetCheck, cell: Cell) -> Held:
     value, _, interval = budgets.measured(check).partition(" (")
     return Held(check, cell, budgets.limit_of(check), value, interval.rstrip(")"))
+
+
+# --- the choice ---
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to ship on a target, and the cells that no other beats there."""
+
+    choice: Choice
+    sentence: str
+    front: list[Row]
+    left_out: list[tuple[str, str]]
+
+
+def _choices(run: Run, looks: dict[str, Style]) -> list[Chosen]:
+    """Return the choices on real targets that have a choice: more than one cell, or a budget."""
+    names = {cell.id: str(cell.key) for cell in run.cells}
+    found = []
+    for one in run.choices:
+        cells = [cell for cell in run.candidates if cell.key.target == one.target]
+        if not run.target(one.target).emulated and (len(cells) > 1 or run.budgets):
+            front = [_row(run, run.cell(id), looks, 0.0) for id in one.front]
+            left = [(names[entry.cell], entry.reason) for entry in one.left_out]
+            found.append(Chosen(one, choice.sentence(run, one), front, left))
+    return found
 
 
 # --- memory, conditions, operators, fingerprints ---

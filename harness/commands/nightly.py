@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 
 import click
 
-from edgerig.errors import ConfigError
-from harness import chronicle, places, plan, progress, retention, workflow
+from harness import baselines, chronicle, prepare, progress, retention, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.commands.run import stoppable, wait_option
@@ -20,14 +18,12 @@ from reports import files as reports_files
 from reports.formats import FORMATS, github
 from reports.history import History
 
-SUMMARY = "GITHUB_STEP_SUMMARY"
-
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--judge", "judged", metavar="RUN", help="Measure nothing: judge this run of NAME again, as of today.")
 @common.several("--format", "formats", of=Words(), help=f"More files: {', '.join(FORMATS)}.")
-@click.option("--summary", is_flag=True, help=f"Add the result to ${SUMMARY}, GitHub's page of the job.")
+@common.summary_option
 @common.out_option
 @common.config_option
 @wait_option
@@ -47,11 +43,12 @@ def nightly(
     missing_ok allows, or a cell has been silent for silent_nights; 4 nothing was measured; 0 otherwise.
     """
     common.known_formats(files["formats"])
-    page = _summary_page() if files["summary"] else None
+    page = common.summary_page() if files["summary"] else None
     space = common.workspace(config_path)
     table, runs = space.run_table(name), common.runs_folder(space, out)
     with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
-        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, table, runs, wait_s)
+        compared = _compared(table, history, name)
+        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
         run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
         reports_files.write(run, folder, files["formats"])
         _retire(space, runs, history)
@@ -61,8 +58,16 @@ def nightly(
     return run.night.exit_code if run.night else workflow.exit_code(run)
 
 
+def _compared(table: RunTable, history: History, name: str | None) -> RunTable:
+    """Return the table with the promoted baseline where it names none; the first night has nothing to compare with."""
+    known = history.promoted(name or "") is not None
+    if table.baseline is None or (table.baseline == baselines.PROMOTED and not known):
+        return table.model_copy(update={"baseline": baselines.PROMOTED if known else None})
+    return table
+
+
 def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, wait_s: float) -> Path:
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
+    planned = prepare.prepared(space, table, runs, name=name, argv=["edgerig", *sys.argv[1:]])
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with stoppable(_then(name)):
@@ -80,10 +85,3 @@ def _retire(space: Workspace, runs: Path, history: History) -> None:
     freed = sum(retention.remove(entry, runs) for entry in old)
     if old:
         click.echo(f"Removed {len(old)} old runs, {freed / 1e6:.1f} MB, as [store] says.", err=True)
-
-
-def _summary_page() -> Path:
-    page = os.environ.get(SUMMARY)
-    if not page:
-        raise ConfigError(f"--summary needs ${SUMMARY}, which GitHub sets inside of its jobs.")
-    return Path(page)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import foresee, lease, limits, places, plan, progress, schedule, workflow
+from harness import foresee, lease, limits, prepare, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -39,8 +39,10 @@ wait_option = click.option(
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
 @common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")
-@common.several("--runtime", "runtimes", of=Words(), help="Runtimes.  [default: all that read the variant]")
-@common.several("--provider", "providers", of=Words(), help="Execution providers.  [default: cpu]")
+@common.several(
+    "--runtime", "runtimes", of=Words(), help="Runtimes, or RUNTIME==VERSION.  [default: that of the format]"
+)
+@common.several("--provider", "providers", of=Words(), help="Providers, or PROVIDER?OPTION=VALUE.  [default: cpu]")
 @common.several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
 @click.option("--quick", "setting", flag_value="quick", help="Two short rounds, 200 faces: a look, not a measurement.")
 @click.option("--full", "setting", flag_value="full", help="Rounds of 1,024 frames and 60 s, as MLPerf Mobile asks.")
@@ -53,6 +55,15 @@ wait_option = click.option(
     metavar="SECONDS",
     help="Most seconds of rounds for a cell.  [default: 60]",
 )
+@click.option(
+    "--baseline",
+    metavar="RUN|DIR|promoted",
+    help="Measure the files of an earlier run, or the variants of a folder, beside it and decide what got worse.",
+)
+@click.option(
+    "--measure-unchanged", is_flag=True, default=None, help="Also compare where the baseline's files are the same."
+)
+@click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
 @click.option("--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]")
 @click.option(
     "--require",
@@ -93,15 +104,15 @@ def run(
     configured = space.run_table(name).model_dump()
     budgets = limits.over(configured["budgets"], limits.parsed(required))
     table = toml.validated(RunTable, {**configured, **given, "budgets": budgets}, "the command line")
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(common.runs_folder(space, out)))
+    runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
+    planned = prepare.prepared(space, table, runs, name=name, argv=argv)
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with stoppable():
         teller = progress.shown_on(common.stderr())
-        measured, folder = workflow.start(planned, common.runs_folder(space, out), teller, wait_s)
+        measured, folder = workflow.start(planned, runs, teller, wait_s)
     return common.print_run(measured, folder, as_json)
 
 

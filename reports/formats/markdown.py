@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, energy, figures, peers
+from reports import agreement, budgets, choice, comparison_view, energy, figures, instructions, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -40,10 +40,12 @@ def _lines(run: Run) -> Iterator[str]:
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _comparisons(run)
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*energy.sentences(run), *agreement.sentences(run), *peers.sentences(run), *figures.notes(run)):
+    told = (instructions, energy, agreement, peers)
+    for line in (*(line for about in told for line in about.sentences(run)), *figures.notes(run)):
         yield f"- {_plain(line)}"
     for line in run.warnings:
         yield f"- {_plain(line)}"
@@ -57,6 +59,15 @@ def _night(night: Night) -> Iterator[str]:
     yield ""
 
 
+def _comparisons(run: Run) -> Iterator[str]:
+    if run.comparisons:
+        yield ""
+        yield "| " + " | ".join(comparison_view.COLUMNS) + " |"
+        yield "|" + "---|" * len(comparison_view.COLUMNS)
+    for row in comparison_view.rows(run):
+        yield "| " + " | ".join(_plain(text) for text in row.texts()) + " |"
+
+
 def _budgets(run: Run) -> Iterator[str]:
     """Yield the budgets that are not met, a line each."""
     if run.budgets:
@@ -67,6 +78,8 @@ def _budgets(run: Run) -> Iterator[str]:
         if check.verdict is not Judgement.MET:
             step = f" → {check.next_step}" if check.next_step else ""
             yield f"- {_plain(budgets.sentence(run, check) + step)}"
+    for line in choice.sentences(run) if run.budgets else []:
+        yield f"- {_plain(line)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from reports.history import History, Promotion
 from reports.records import Acceptance, Key, Night, Outcome, Run
 from tests.support import postgresql
 
+DATA = Path(__file__).parent / "data"
 NUMBERS = itertools.count()
 
 
@@ -68,6 +69,12 @@ def test_what_a_night_found_is_read_back(history: History, run: Run) -> None:
     assert crashed.figures["p50_ms"] is None
     assert "SIGILL" in crashed.reason
     assert [row.emulated for row in rows] == [cell.key.target == "arm64" for cell in run.cells]
+
+
+def test_what_stood_beside_for_comparison_has_no_history(history: History, run: Run) -> None:
+    beside = run.cells[1].model_copy(update={"role": "baseline"})
+    history.add(night(run, 1).model_copy(update={"cells": (run.cells[0], beside)}), {})
+    assert [row.key for row in history.cells()] == [run.cells[0].key]
 
 
 def test_a_night_that_is_judged_again_is_replaced(history: History, run: Run) -> None:
@@ -130,6 +137,38 @@ def test_a_newer_history_is_refused(url: str) -> None:
     engine.dispose()
     with pytest.raises(RunError, match="schema version 99, this edgerig reads up to"):
         History(url)
+
+
+def test_an_old_file_is_brought_up_to_date_and_loses_nothing(tmp_path: Path, run: Run) -> None:
+    with sqlite3.connect(tmp_path / "nights.sqlite") as connection:
+        connection.executescript((DATA / "history-v1.sql").read_text(encoding="utf-8"))
+    connection.close()
+    for _ in range(2):  # the second time it is new already
+        with History(f"sqlite:///{tmp_path}/nights.sqlite") as history:
+            first, second = history.nights().values()
+            assert (first.run, second.exit_code, second.headline, second.findings) == ("night-1", 1, "Headline 2.", "")
+            assert [row.key for row in history.cells()] == [cell.key for cell in run.cells[:2]] * 2
+            assert [entry.author for entry in history.acceptances()] == ["Ann"]
+            assert history.promoted("nightly") == history.promotions()[0]
+    with History(f"sqlite:///{tmp_path}/nights.sqlite") as history:
+        history.add(night(run, 3), {})
+        assert len(history.nights()) == 3
+
+
+def test_postgresql_is_upgraded_alike(server: str, run: Run) -> None:
+    """Take the column away that version 2 brought, and let the upgrade bring it again."""
+    url = f"{server}&options=-csearch_path%3Dold"
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA old"))
+    with History(url) as history:
+        history.add(night(run, 1), {})
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE nights DROP COLUMN findings"))
+        connection.execute(text("UPDATE edgerig_history SET schema_version = 1"))
+    engine.dispose()
+    with History(url) as history:
+        assert [entry.findings for entry in history.nights().values()] == [""]
 
 
 def test_every_older_version_has_its_upgrade() -> None:
