@@ -24,7 +24,10 @@ architecture = ""
 deadline_s = 6
 memory_limit_mb = 1500
 """
-RESULT_COLUMNS = "run,target,variant,runtime,provider,threads,metric,scope,unit,value,ci_low,ci_high,n,lower_is_better,outcome,trust,emulated"
+RESULT_COLUMNS = (
+    "run,target,variant,runtime,provider,threads,metric,scope,unit,value,ci_low,ci_high,n,lower_is_better,outcome,trust,"
+    "emulated"
+)
 
 
 MEASURE = ("run", "--variants", "models", "--faces", "faces", "--target", "here")
