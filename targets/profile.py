@@ -98,7 +98,7 @@ class Profile(Table):
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
             wheels that the controller sends; "bundle" sends a Python of ours, for devices that have none.
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
-        runtimes: which to use when a run names none; () is every one that fits the variant.
+        runtimes: which to use when a run names none, with ==VERSION or without; () is that of the variant's format.
         affinity: processors to measure on; None is as found.
         cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
             or a mask ("0xf0"), or a list.
