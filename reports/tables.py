@@ -29,6 +29,7 @@ FIGURES = {
     "fps": ("fps", "end_to_end"),
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
+    "engine_build_ms": ("engine_build_ms", "all"),
     "energy_j": ("energy_j", "all"),
     "power_w": ("power_w", "all"),
     "vm_hwm_mb": ("vm_hwm_mb", "all"),
