@@ -12,6 +12,7 @@ The branch says whose fault it is, `transient` whether trying again can help (on
     │   └── OutputError             the output folder cannot be written
     ├── HostError                   this machine, the controller's, cannot do it        exit 4
     │   ├── DiskFull                no space is left for results
+    │   ├── HistoryUnusable         the history's database cannot be read or written
     │   └── ProcessFailed           a program that we started failed
     └── TargetError                 the device cannot do it                             exit 3
         ├── TargetUnreachable       it does not answer                                  transient
@@ -76,6 +77,10 @@ class HostError(EdgerigError):
 
 class DiskFull(HostError):
     """No space is left on this machine for results."""
+
+
+class HistoryUnusable(HostError):
+    """The history's database does not answer, or cannot be read or written."""
 
 
 class ProcessFailed(HostError):

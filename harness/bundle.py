@@ -24,7 +24,7 @@ from harness.debian import Deb
 from harness.runtimes import RUNTIMES, runtime_of
 
 RECIPE = 1  # raised when the same packages make another tree than before
-DEFAULT_RUNTIMES = tuple(name for name in ("onnxruntime", "tflite") if name in RUNTIMES)
+DEFAULT_RUNTIMES = ("onnxruntime", "tflite")
 CONTENTS = "BUNDLE.json"
 Teller = Callable[[str], None]
 
@@ -82,6 +82,13 @@ class Bundle(BaseModel):
     def name(self) -> str:
         """The name of its file and of its folder on a device."""
         return f"edgerig-bundle-{self.contents.machine}-{self.sha256[:16]}"
+
+    def has(self, spec: str) -> bool:
+        """Whether a runtime, as a run names it, is in it; a version also where nobody asked for just that one."""
+        wanted = runtime_of(spec)
+        names = packages_of([spec], self.contents.machine)
+        versions = {package.version for package in self.contents.packages if package.name in names}
+        return spec in self.contents.runtimes or (wanted.version in versions)
 
     @classmethod
     def read(cls, index: Path) -> Self:
@@ -151,13 +158,13 @@ def newest(machine: str, runtimes: Sequence[str] = ()) -> Bundle:
 
     Args:
         machine: the device's.
-        runtimes: that it has to hold.
+        runtimes: that it has to hold, as a run names them.
 
     Raises:
         TargetRefused: there is none; other devices can be measured all the same.
     """
     for bundle in found(places.bundles()):
-        if bundle.contents.machine == machine and set(runtimes) <= set(bundle.contents.runtimes):
+        if bundle.contents.machine == machine and all(bundle.has(spec) for spec in runtimes):
             return bundle
     wanted = f" --runtimes {','.join(runtimes)}" if runtimes else ""
     arch = "" if machine == machines()[0] else f" --arch {machine}"
@@ -165,6 +172,16 @@ def newest(machine: str, runtimes: Sequence[str] = ()) -> Bundle:
         f"there is no bundle here for {machine}{' with ' + ' and '.join(runtimes) if runtimes else ''}.",
         f"Build one: edgerig bundle build{arch}{wanted}",
     )
+
+
+def best(machine: str, runtimes: Sequence[str]) -> Bundle:
+    """Return the bundle with most of some runtimes, else of the default ones; of several the newest.
+
+    Raises as `newest` does where there is none at all for the machine.
+    """
+    fitting = [bundle for bundle in found(places.bundles()) if bundle.contents.machine == machine]
+    wanted = runtimes or DEFAULT_RUNTIMES
+    return max(fitting, key=lambda bundle: sum(map(bundle.has, wanted)), default=None) or newest(machine)
 
 
 def words(bundle: Bundle, folder: str) -> tuple[str, ...]:
@@ -180,23 +197,25 @@ def _needed(machine: str, runtimes: Sequence[str]) -> list[str]:
     if machine not in machines():
         hint = toml.nearest(machine, machines()) or f"Known: {', '.join(machines())}."
         raise ConfigError(f"bundles are not built for '{machine}'.", hint)
-    packages = [package for spec in runtimes for package in _packages(spec)]
+    for name in (runtime_of(spec).name for spec in runtimes):
+        if name not in RUNTIMES:
+            hint = toml.nearest(name, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}."
+            raise ConfigError(f"there is no runtime '{name}'.", hint)
+    packages = [
+        package
+        for spec in map(runtime_of, runtimes)
+        for package in RUNTIMES[spec.name].packages_on(machine, spec.version)
+    ]
     return [*wheels.ALWAYS, *dict.fromkeys(packages)]
 
 
-def _packages(spec: str) -> list[str]:
-    name, version = runtime_of(spec).name, runtime_of(spec).version
-    if name not in RUNTIMES:
-        raise ConfigError(
-            f"there is no runtime '{name}'.", toml.nearest(name, RUNTIMES) or f"Known: {', '.join(RUNTIMES)}."
-        )
-    first, *others = RUNTIMES[name].packages or ("",)
-    return [text for text in (f"{first}=={version}" if version else first, *others) if text]
-
-
-def packages_of(runtimes: Sequence[str]) -> list[str]:
+def packages_of(runtimes: Sequence[str], machine: str) -> list[str]:
     """Return the names of the packages that runtimes are in."""
-    return [package for spec in runtimes for package in RUNTIMES[runtime_of(spec).name].packages]
+    return [
+        wheels.name_of(package)
+        for spec in map(runtime_of, runtimes)
+        for package in RUNTIMES[spec.name].packages_on(machine)
+    ]
 
 
 def _facts(machine: str) -> wheels.Facts:

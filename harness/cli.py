@@ -22,6 +22,10 @@ from edgerig.errors import EdgerigError
 COMMANDS = {
     "run": ("harness.commands.run:run", "Measure variants on targets and write a report."),
     "resume": ("harness.commands.run:resume", "Measure what is missing in a run that was cut short."),
+    "nightly": ("harness.commands.nightly:nightly", "Run, compare with the baseline, and judge the night."),
+    "history": ("harness.commands.history:history_", "Show how figures went over the nights."),
+    "accept": ("harness.commands.history:accept", "Accept that a cell is worse, until a day."),
+    "baseline": ("harness.commands.history:baseline", "Promote a run to what nights are compared with."),
     "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
     "show": ("harness.commands.look:show", "Print a run's table."),
     "list": ("harness.commands.look:list_", "List variants, targets or runs."),
@@ -32,6 +36,7 @@ COMMANDS = {
     "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
     "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
+    "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }
 

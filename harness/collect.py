@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerig.errors import RunError
-from harness import scores
+from harness import scores, verdicts
 from harness.agent.protocol import Identity
 from harness.drops import drops
 from harness.plan import PlannedCell
@@ -48,6 +48,7 @@ def collect(state: State, folder: Path) -> Run:
     """
     passes = _passes(state, folder)
     cells = tuple(_cell(state, cell, passes.get(cell.scores_id), folder) for cell in state.plan.cells)
+    rows = {key: found.rows for key, found in passes.items()}
     run = Run(
         id=state.plan.id,
         name=state.plan.name,
@@ -64,8 +65,12 @@ def collect(state: State, folder: Path) -> Run:
         variants=tuple(variant.info for variant in state.plan.variants),
         targets=tuple(_target(state, target) for target in state.plan.targets),
         cells=cells,
+        baseline=state.plan.baseline,
+        gates=state.plan.gates,
+        comparisons=verdicts.compared(state, folder, {cell.id: cell for cell in cells}, rows),
         agreement=_agreement(state, cells, passes),
         warnings=tuple(state.warnings),
+        night=state.night,
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
@@ -117,7 +122,7 @@ def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) 
     """Return how the passes agree, each taken once, with the fingerprint of the first cell that shares it."""
     first: dict[str, Cell] = {}
     for planned, cell in zip(state.plan.cells, cells, strict=True):
-        if planned.scores_id in passes:
+        if planned.scores_id in passes and planned.role == "candidate":
             first.setdefault(planned.scores_id, cell)
     parents = {variant.info.name: variant.info.parent for variant in state.plan.variants}
     return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents)
@@ -141,6 +146,7 @@ def _scored(state: State, cell: Cell, done: Pass) -> Scored:
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
     accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
     rounds = state.judged(cell)
+    target = next(target for target in state.plan.targets if target.name == cell.key.target)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -152,14 +158,14 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         sustained=state.sustained.get(cell.id),
         realtime=state.realtime.get(cell.id),
         engine_build_ms=(build.ms or None) if (build := state.builds.get(cell.scores_id)) else None,
+        counts_instructions=target.settings.counts_instructions,
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
-    target = next(target for target in state.plan.targets if target.name == cell.key.target)
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
     collated = finish(outcome=outcome, reason=reason, next_step=step)
-    collated = collated.model_copy(update={"peers": (peer,)}) if peer else collated
+    collated = collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
     dropped = state.dropped.get(cell.id)
     return _out_of_the_race(collated, dropped) if dropped else collated
 
@@ -252,6 +258,7 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
+        counts_instructions=profile.counts_instructions,
         settings={
             "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
             **found,

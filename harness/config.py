@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
 from harness import limits
+from reports.records import Gates
 from targets import profile
 from targets.profile import Target
 
@@ -48,14 +49,32 @@ class RunTable(Table):
     race: bool = Field(False, description="no more rounds for a variant that another one beats in everything")
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
+    baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
+    measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
+    fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
     budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")
     tag: str = ""
+    missing_ok: Annotated[int, Field(ge=0)] | tuple[str, ...] = Field(
+        0, description="how many targets may be missing of a night, or which"
+    )
+    silent_nights: Positive = Field(3, description="nights without a report after which a cell is an alarm")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        names = () if isinstance(self.missing_ok, int) else self.missing_ok
+        unknown = [name for name in names if name not in self.targets]
+        if unknown:
+            raise ValueError(f"missing_ok names '{unknown[0]}', which is not among the targets of the run")
+        return self
 
 
 class Store(Table):
-    """[store]: where runs are kept."""
+    """[store]: where runs and their history are kept, and for how long."""
 
     folder: str = "runs"
+    history: str | None = Field(None, description="URL of a database; a file beside the folder of runs by default")
+    keep_runs: Positive | None = Field(None, description="newest runs that are kept; all by default")
+    keep_days: Positive | None = Field(None, description="days for which a run is kept; for ever by default")
 
 
 class Config(Table):
@@ -65,6 +84,7 @@ class Config(Table):
     runs: dict[str, RunTable] = Field(default_factory=dict)
     budgets: dict[str, Any] = Field(default_factory=dict)
     store: Store = Store()
+    gates: Gates = Gates()
 
 
 class Workspace:
@@ -106,6 +126,7 @@ class Workspace:
             update={
                 "variants": tuple(self._resolved(word) for word in table.variants),
                 "faces": str(self.folder / table.faces) if table.faces else None,
+                "baseline": self._resolved(table.baseline) if table.baseline else None,
             }
         )
 

@@ -45,7 +45,7 @@ APT::Architecture "{architecture}";
 APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "";
 Acquire::Languages "none";
-Acquire::Retries "3";
+Acquire::Retries "1";
 """
 
 
@@ -81,11 +81,18 @@ def fetch(names: Sequence[str], machine: str, mirror: str = MIRROR) -> list[Deb]
     with _alone(home):
         _update(home, mirror)
         folder = files.make_folder(home / "debs")
-        # Not from the folder of packages: apt leaves out of its list what lies where it stands.
-        listed = _apt(home, "download", "--print-uris", *names, cwd=home, what=f"the packages {', '.join(names)}")
-        wanted = re.findall(r"^'[^']+' (\S+\.deb) \d+", listed, re.M)
+        wanted = _file_names(home, names)
         _apt(home, "download", *names, cwd=folder, what=f"{len(wanted)} packages")
         return [_deb(folder / name) for name in wanted]
+
+
+def _file_names(home: Path, names: Sequence[str]) -> list[str]:
+    # Not from the folder of packages: apt leaves out of its list what lies where it stands.
+    listed = _apt(home, "download", "--print-uris", *names, cwd=home, what=f"the packages {', '.join(names)}")
+    found = re.findall(r"^'[^']+' (\S+\.deb) \d+", listed, re.M)
+    if len(found) != len(names):
+        raise HostError(f"apt names {len(found)} files for {len(names)} packages: {listed[:300]}")
+    return found
 
 
 def unpack(deb: Deb, folder: Path) -> None:

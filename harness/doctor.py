@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edgerig.errors import EdgerigError, TargetHeld, TargetUnreachable
-from harness import measure, method, plan, settings, workflow
+from harness import measure, method, plan, provision, settings, workflow
 from harness.agent.protocol import JobResult
 from harness.lease import Lease
-from harness.runtimes import RUNTIMES, reading
+from harness.runtimes import RUNTIMES, reads, runtime_of
 from harness.session import Session
 from model_zoo import faceset, select
 from model_zoo.manifest import Variant
@@ -99,6 +99,7 @@ def _used(target: Target, session: Session) -> Iterator[Step]:
         yield Step(target.name, "found", "ok", told)
     packages = ", ".join(f"{name} {version}" for name, version in identity.packages.items())
     yield Step(target.name, "python", "ok", f"{identity.python}, {target.settings.environment}: {packages}")
+    yield _runtimes(target, session)
     variants, faces = select.shipped(), faceset.load(faceset.SHIPPED).split("test")
     with tempfile.TemporaryDirectory() as folder:
         pack = faceset.pack(faces, Path(folder))
@@ -109,31 +110,78 @@ def _used(target: Target, session: Session) -> Iterator[Step]:
         except EdgerigError as error:
             yield Step(target.name, "push", "failed", error.message, error.hint)
             return
-        for runtime in sorted({runtime for variant in variants for runtime in reading(variant.format)}):
-            variant = next(variant for variant in variants if runtime in reading(variant.format))
-            yield from _one_frame(target, session, variant, runtime, (pack.sha256, faces.faces[0].path))
+        picture = pack.sha256, faces.faces[0].path
+        yield from _frames(target, session, variants, picture)
+
+
+def _runtimes(target: Target, session: Session) -> Step:
+    """Return which runtimes the device has, with their versions, and how it gets the others."""
+    had, absent = [], []
+    for name, runtime in RUNTIMES.items():
+        versions = [f"{name} {version}" for version in _versions(name, session)]
+        had += versions
+        absent += [name] if runtime.packages and not versions else []
+    had += [spec for spec in target.settings.runtimes if runtime_of(spec).version and spec not in session.refused]
+    found = ", ".join(had) or "none"
+    found += f"; not there: {', '.join(absent)}" if absent else ""
+    if session.refused:
+        why = " ".join(f"{spec}: {reason}" for spec, reason in session.refused.items())
+        return Step(target.name, "runtimes", "failed", found, why)
+    return Step(target.name, "runtimes", "ok", found, _to_have(absent, target, session))
+
+
+def _to_have(absent: Sequence[str], target: Target, session: Session) -> str:
+    """Return how a device gets the runtimes that it has not."""
+    if not absent or target.settings.environment == "bundle":
+        return ""
+    if target.settings.environment == "venv":
+        return "A run that needs one of those sends it there."
+    machine = session.identity.machine
+    packages = [f"'{package}'" for name in absent for package in RUNTIMES[name].packages_on(machine)]
+    return f"For their formats, there: {session.identity.python_executable} -m pip install {' '.join(packages)}"
+
+
+def _versions(name: str, session: Session) -> list[str]:
+    """Return the installed versions of a runtime: one, or none."""
+    packages = session.identity.packages
+    return [packages[module] for module in RUNTIMES[name].modules if module in packages][:1]
+
+
+def _specs(target: Target, session: Session) -> list[str]:
+    """Return the runtimes to try: those that the target is said to have, else what is installed and ONNX Runtime."""
+    if target.settings.runtimes:
+        return [spec for spec in dict.fromkeys(target.settings.runtimes) if spec not in session.refused]
+    return [name for name in RUNTIMES if name in provision.DEFAULT or _versions(name, session)]
+
+
+def _frames(target: Target, session: Session, variants: Sequence[Variant], picture: tuple[str, str]) -> Iterator[Step]:
+    """Yield one frame of each runtime that reads a shipped variant, and what the sensors say meanwhile."""
+    last = None
+    for spec in _specs(target, session):
+        variant = next((variant for variant in variants if reads(runtime_of(spec).name, variant.format)), None)
+        if variant:
+            step, result = _one_frame(target, session, variant, spec, picture)
+            yield step
+            last = result or last
+    if last:
+        yield _vitals(target, last)
 
 
 def _one_frame(
-    target: Target, session: Session, variant: Variant, runtime: str, picture: tuple[str, str]
-) -> Iterator[Step]:
-    name = f"one frame, {runtime}"
+    target: Target, session: Session, variant: Variant, spec: str, picture: tuple[str, str]
+) -> tuple[Step, JobResult | None]:
+    name, runtime = f"one frame, {spec}", runtime_of(spec).name
     try:
-        result = _checked(target, session, variant, runtime, picture)
+        result = _checked(target, session, variant, spec, picture)
     except EdgerigError as error:
-        yield Step(target.name, name, "failed", error.message, error.hint)
-        return
+        return Step(target.name, name, "failed", error.message, error.hint), None
     if result.outcome != "ok":
-        packages = " ".join(RUNTIMES[runtime].packages)
-        yield Step(target.name, name, "failed", result.reason, f"Is {packages} installed for the device's Python?")
-        return
-    facts = result.facts
-    took = result.times_ns.get("first_frame", 0) / 1e6
-    found = (
-        f"{variant.name} in {took:.1f} ms, {runtime} {facts.get('runtime_version', '')}, {facts.get('provider', '')}"
-    )
-    yield Step(target.name, name, "ok", found)
-    yield _vitals(target, result)
+        packages = " ".join(RUNTIMES[runtime].packages_on(session.identity.machine))
+        todo = f"Is {packages} installed for the device's Python?"
+        return Step(target.name, name, "failed", result.reason, todo), None
+    facts, took = result.facts, result.times_ns.get("first_frame", 0) / 1e6
+    ran = [f"{runtime} {facts.get('runtime_version', '')}", facts.get("provider", ""), facts.get("precision", "")]
+    return Step(target.name, name, "ok", f"{variant.name} in {took:.1f} ms, {', '.join(ran)}"), result
 
 
 def _checked(target: Target, session: Session, variant: Variant, runtime: str, picture: tuple[str, str]) -> JobResult:

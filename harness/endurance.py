@@ -39,10 +39,11 @@ class Endurance:
         if self._measuring.target.settings.emulated:
             return
         state = self._measuring.state
-        for cell in self._measuring.cells:
+        candidates = [cell for cell in self._measuring.cells if cell.role == "candidate"]
+        for cell in candidates:
             if self._plan.sustain_s and cell.id not in state.sustained and not state.dead(cell):
                 self._sustain(cell)
-        for cell in self._measuring.cells:
+        for cell in candidates:
             if self._plan.fps and cell.id not in state.realtime and not state.dead(cell):
                 self._realtime(cell)
 

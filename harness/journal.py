@@ -6,6 +6,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "target", "target": ..., "identity": {...}}
     {"event": "check", "cell": ..., "outcome": ..., "reason": ..., "facts": {...}}
     {"event": "round", "cell": ..., "round": {...}}
+    {"event": "again", "cell": ..., "round": {...}}      of a second session, which confirms what was flagged
     {"event": "memory", "cell": ..., "memory": {...}}
     {"event": "accuracy", "scores_id": ..., "accuracy": {...}}
     {"event": "operators", "cell": ..., "operators": [...]}
@@ -15,6 +16,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "dropped", "cell": ..., "reason": ...}     out of the race
     {"event": "lost", "target": ..., "reason": ...}
     {"event": "finished"}
+    {"event": "night", "night": {...}}                   what a night's run means; the last one counts
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.endurance import Endurance
 from harness.journal import Journal
+from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.rounds import Rounds
@@ -91,8 +92,15 @@ class Measuring:
         """Measure what is missing of `cells`; a race needs to know first who is accurate."""
         rounds, long = Rounds(self, self.pause).run, Endurance(self, self.pause).run
         first = (self._accuracy, rounds, self._memory) if self.plan.race else (rounds, self._memory, self._accuracy)
-        for step in (*first, self._operators, long):
+        for step in (*first, self._operators, self._peers, long):
             step()
+
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure pairs that were flagged once more, until it is clear; raises TargetError where the device is lost."""
+        self._identify()
+        self._fit_faces()
+        self._push()
+        Rounds(self, self.pause, session=2).confirm(flagged)
 
     def told(self, text: str) -> None:
         """Tell what is being done now."""

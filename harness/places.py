@@ -28,6 +28,16 @@ def devices() -> Path:
     return cache() / "devices"
 
 
+def models() -> Path:
+    """Return the folder of model files, by content, that a later run may be compared with."""
+    return cache() / "models"
+
+
+def cells() -> Path:
+    """Return the folder of what emulated cells gave, by all that it depends upon."""
+    return cache() / "cells"
+
+
 def wheels() -> Path:
     """Return the folder of wheels that were found for devices."""
     return cache() / "wheels"

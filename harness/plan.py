@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,7 +24,7 @@ from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
 from reports import records
 from reports.collate import cell_id
-from targets.profile import Target
+from targets.profile import Profile, Target
 
 
 class Planned(BaseModel):
@@ -51,6 +51,13 @@ class PlannedVariant(Planned):
     output: OutputSpec
 
 
+class Reference(Planned):
+    """A baseline: what it is, and its variants under the candidates' names."""
+
+    info: records.Baseline
+    variants: tuple[PlannedVariant, ...]
+
+
 class PlannedFaces(Planned):
     """The pack, and which of its pictures are used."""
 
@@ -67,6 +74,9 @@ class PlannedCell(Planned):
     id: str
     key: records.Key
     unsupported: str = ""
+    role: Literal["candidate", "baseline"] = "candidate"
+    against: str = ""  # id of the baseline's cell that this one is compared with
+    same_files: bool = False  # as the baseline has: there is nothing to compare
 
     @property
     def scores_id(self) -> str:
@@ -97,6 +107,8 @@ class Plan(Planned):
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
+    baseline: records.Baseline | None = None
+    gates: records.Gates = records.Gates()
     budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
@@ -106,7 +118,10 @@ class Plan(Planned):
 
     def method_on(self, target: str) -> records.Method:
         """Return how a target is measured: an emulator's times say nothing, so it runs few frames."""
-        return method.emulated(self.method) if self._emulated(target) else self.method
+        settings = self._settings(target)
+        if settings.counts_instructions:
+            return method.counting(self.method)
+        return method.emulated(self.method) if settings.emulated else self.method
 
     def images_on(self, target: str) -> list[Face]:
         """Return the faces that a target scores."""
@@ -114,7 +129,10 @@ class Plan(Planned):
         return [face for face in self.faces.images if not few or face.path in few]
 
     def _emulated(self, target: str) -> bool:
-        return next(entry for entry in self.targets if entry.name == target).settings.emulated
+        return self._settings(target).emulated
+
+    def _settings(self, target: str) -> Profile:
+        return next(entry for entry in self.targets if entry.name == target).settings
 
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
@@ -159,6 +177,7 @@ def make(
     packs: Path,
     argv: Sequence[str] = (),
     progress: Any = None,
+    baseline: Reference | None = None,
 ) -> Plan:
     """Return the plan of a run.
 
@@ -169,18 +188,24 @@ def make(
         packs: folder for packed faces.
         argv: the command, for the record.
         progress: called with (done, total) while faces are packed.
+        baseline: what to measure beside it, and to compare it with.
 
     Raises:
         UserError: something that was asked for is not there or makes no sense; nothing was measured.
     """
-    variants = select.variants(table.variants)
+    variants = [planned_variant(variant) for variant in select.variants(table.variants)]
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
     _refuse_missing_files(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
-    cells = [cell for target in targets for cell in _cells(variants, target, table)]
+    cells = [cell for target in targets for cell in _cells([entry.info for entry in variants], target, table)]
+    if baseline:
+        renamed = _as_baseline(baseline, variants)
+        cells = list(_beside(cells, variants, renamed, table.measure_unchanged))
+        warnings += _unmatched(variants, renamed, baseline)
+        variants += [entry for entry in renamed if entry.info.name in {cell.key.variant for cell in cells}]
     if not cells:
         raise ConfigError("there is nothing to measure.", "No runtime that was asked for reads any of the variants.")
     return Plan(
@@ -199,9 +224,11 @@ def make(
         streams=table.streams,
         race=table.race,
         faces=faces,
-        variants=tuple(planned_variant(variant) for variant in variants),
+        variants=tuple(variants),
         targets=tuple(targets),
         cells=tuple(cells),
+        baseline=baseline.info if baseline else None,
+        gates=workspace.config.gates,
         budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )
@@ -278,7 +305,7 @@ def _model_file(path: Path, name: str) -> ModelFile:
     return ModelFile(path=path.resolve(), name=name, sha256=digest.of_file(path), bytes=path.stat().st_size)
 
 
-def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
+def _cells(variants: Iterable[records.Variant], target: Target, table: RunTable) -> Iterable[PlannedCell]:
     """Yield the cells of a target; a variant that none of its runtimes reads makes no cell there."""
     for variant in variants:
         for runtime in chosen(variant.format, table.runtimes, target.settings.runtimes):
@@ -288,7 +315,72 @@ def _cells(variants: Iterable[Variant], target: Target, table: RunTable) -> Iter
                     yield PlannedCell(id=cell_id(key), key=key)
 
 
-def _key(variant: Variant, target: Target, runtime: str, provider: str, threads: int) -> records.Key:
+def _as_baseline(baseline: Reference, candidates: Sequence[PlannedVariant]) -> list[PlannedVariant]:
+    """Return the baseline's variants that have a candidate, under names of their own; raises ConfigError."""
+    names = {entry.info.name for entry in candidates}
+    renamed = [_renamed(entry) for entry in baseline.variants if entry.info.name in names]
+    if not renamed:
+        known = ", ".join(entry.info.name for entry in baseline.variants)
+        raise ConfigError(
+            f"no variant of the baseline '{baseline.info.asked}' has the name of a candidate.",
+            f"It has {known}; variants are matched by the name in their manifest.",
+        )
+    for entry in renamed:
+        if entry.info.name in names:
+            raise ConfigError(
+                f"a variant is called '{entry.info.name}', as the baseline's is.", "Give it another name."
+            )
+    return renamed
+
+
+def _renamed(entry: PlannedVariant) -> PlannedVariant:
+    info = entry.info.model_copy(update={"name": f"{entry.info.name}@baseline", "baseline_of": entry.info.name})
+    return entry.model_copy(update={"info": info})
+
+
+def _beside(
+    cells: Iterable[PlannedCell],
+    candidates: Sequence[PlannedVariant],
+    baselines: Sequence[PlannedVariant],
+    measure_unchanged: bool,
+) -> Iterable[PlannedCell]:
+    """Yield the cells, each followed by that of its baseline where there is one and its files differ."""
+    mine = {entry.info.name: entry for entry in candidates}
+    theirs = {entry.info.baseline_of: entry for entry in baselines}
+    for cell in cells:
+        base = theirs.get(cell.key.variant)
+        able = base is not None and base.info.format in RUNTIMES[runtime_of(cell.key.runtime).name].formats
+        if base is None or not able or cell.unsupported:
+            yield cell
+        elif not measure_unchanged and _same(mine[cell.key.variant], base):
+            yield cell.model_copy(update={"same_files": True})
+        else:
+            key = cell.key.model_copy(update={"variant": base.info.name})
+            beside = PlannedCell(id=cell_id(key), key=key, role="baseline")
+            yield cell.model_copy(update={"against": beside.id})
+            yield beside
+
+
+def _same(one: PlannedVariant, other: PlannedVariant) -> bool:
+    """Whether two variants would give the same numbers: the same bytes, fed and read alike."""
+
+    def content(entry: PlannedVariant) -> object:
+        return [file.sha256 for file in entry.files], entry.input, entry.output, entry.info.threshold
+
+    return content(one) == content(other)
+
+
+def _unmatched(
+    candidates: Sequence[PlannedVariant], baselines: Sequence[PlannedVariant], baseline: Reference
+) -> list[str]:
+    missing = {entry.info.name for entry in candidates} - {entry.info.baseline_of for entry in baselines}
+    return [
+        f"{name} is not compared: the baseline '{baseline.info.asked}' has no variant of this name."
+        for name in sorted(missing)
+    ]
+
+
+def _key(variant: records.Variant, target: Target, runtime: str, provider: str, threads: int) -> records.Key:
     return records.Key(variant=variant.name, target=target.name, runtime=runtime, provider=provider, threads=threads)
 
 

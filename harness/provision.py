@@ -4,7 +4,8 @@
     venv      an environment of ours on top of it, made from wheels for its Python, its glibc and its architecture
     bundle    a Python of ours with all that it needs, for devices that have none: see `bundle`
 
-A runtime that is asked for in a version has a venv of its own, whichever of the two the device has otherwise.
+A runtime that is asked for in a version has a venv of its own, whichever of the first two the device has otherwise; a
+bundle of its own where the device has bundles.
 
 What pip finds is kept here for each kind of device, so that the next device of the kind, and the next night, get the
 same; an archive goes by its content and is not sent again; an environment that was made from it is used again.
@@ -22,16 +23,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgerig import digest, files
 from edgerig.deadline import Deadline
-from edgerig.errors import HostError, ProtocolError, TargetFull, TargetRefused
+from edgerig.errors import ProtocolError, TargetFull, TargetRefused
 from harness import archive as archives
 from harness import bundle, sources
+from harness.bundle import Bundle
+from harness.placing import placed
 from harness.runtimes import RUNTIMES, runtime_of
 from harness.sources import PIP, Sources
 from harness.wheels import ALWAYS, Facts, NoWheel, name_of, wheelhouse, wheels_of
-from targets import connect, emulator, environment, shell, unpacking
+from targets import connect, emulator, environment, shell
 from targets.profile import Target
 from targets.transport import Transport
-from targets.unpacking import Unpacked
 
 DEFAULT = ("onnxruntime",)  # what an environment is made for where nobody says
 OPTIONAL = "opencv-python-headless"  # a device that has none is fed pixels that were decoded here
@@ -98,7 +100,7 @@ def ensure(target: Target, transport: Transport, fresh: bool = False, wanted: Se
         HostError: this machine cannot find the wheels.
     """
     if target.settings.environment == "bundle":
-        return _bundled(target, transport)
+        return _bundled(target, transport, wanted)
     python = connect.python_of(target)
     versions = [spec for spec in wanted or target.settings.runtimes if runtime_of(spec).version]
     if target.settings.environment == "system":
@@ -223,14 +225,31 @@ def _install(target: Target, transport: Transport, python: str, sha256: str) -> 
         raise TargetRefused(f"the environment on {target.name} could not be made: {said}") from error
 
 
-def _bundled(target: Target, transport: Transport) -> Provisioned:
-    """Put a bundle there, and what the device's emulator needs where it has one."""
-    wanted = bundle.newest(target.settings.architecture or bundle.machines()[0], target.settings.runtimes)
-    launcher, before = _emulator(target, transport) if target.settings.emulator == emulator.QEMU_USER else ((), 0)
-    folder, sent = placed(target, transport, wanted.path, wanted.name, wanted.archive_sha256)
-    packages = tuple(f"{package.name} {package.version}" for package in wanted.contents.packages)
-    command = (*target.settings.launcher, *launcher, *bundle.words(wanted, folder))
-    return Provisioned(command, "bundle", sent == 0, before + sent, packages)
+def _bundled(target: Target, transport: Transport, wanted: Sequence[str]) -> Provisioned:
+    """Put a bundle there, more of them for runtimes that it has not, and what the device's emulator needs."""
+    machine = target.settings.architecture or bundle.machines()[0]
+    asked = [
+        spec for spec in dict.fromkeys((*target.settings.runtimes, *wanted)) if bundle.packages_of([spec], machine)
+    ]
+    common = bundle.best(machine, asked)
+    launcher, sent = _emulator(target, transport) if target.settings.emulator == emulator.QEMU_USER else ((), 0)
+    words = (*target.settings.launcher, *launcher)
+    own, refused = {}, {}
+    for spec in asked:
+        if common.has(spec):
+            continue
+        try:
+            own[spec] = _unpacked(target, transport, bundle.newest(machine, [spec]), words)
+        except TargetRefused as error:
+            refused[spec] = f"{error.message} {error.hint}"
+    ready = _unpacked(target, transport, common, words)
+    return replace(ready, sent_bytes=ready.sent_bytes + sent, own=own, refused=refused)
+
+
+def _unpacked(target: Target, transport: Transport, held: Bundle, launcher: Sequence[str]) -> Provisioned:
+    folder, sent = placed(target, transport, held.path, held.name, held.archive_sha256)
+    packages = tuple(f"{package.name} {package.version}" for package in held.contents.packages)
+    return Provisioned((*launcher, *bundle.words(held, folder)), "bundle", sent == 0, sent, packages)
 
 
 def _emulator(target: Target, transport: Transport) -> tuple[tuple[str, ...], int]:
@@ -244,51 +263,3 @@ def _emulator(target: Target, transport: Transport) -> tuple[tuple[str, ...], in
         name = f"{cpu}-{archives.pack(root, packed)[:16]}"
         folder, sent = placed(target, transport, packed, name, digest.of_file(packed))
     return emulator.words(cpu, folder), sent
-
-
-def placed(target: Target, transport: Transport, archive: Path, name: str, sha256: str) -> tuple[str, int]:
-    """Have an archive of ours unpacked on a device, sent first where it is not there.
-
-    Args:
-        target: which.
-        transport: the way there.
-        archive: a .tar.gz of plain files and folders.
-        name: of the folder that it becomes, which changes with its content.
-        sha256: of the archive.
-
-    Returns:
-        The folder on the device, and the bytes that were sent.
-
-    Raises:
-        HostError: the archive is damaged.
-        TargetFull: there is no room for it.
-        TargetRefused: the device cannot unpack it.
-    """
-    sent, size = 0, archive.stat().st_size
-    said, complaint = _unpack(transport, name, sha256)
-    if said.word == "missing":
-        _verify(archive, sha256)
-        deadline = Deadline(PROBE_S + size / 100_000)  # 100 kB/s is a bad link
-        transport.put(archive, f"{unpacking.FOLDER}/{name}.tar.gz", deadline)
-        sent = size
-        said, complaint = _unpack(transport, name, sha256)
-    if said.done:
-        return f"{{root}}/{unpacking.FOLDER}/{name}", sent
-    if re.search("no space|disk quota|wrote only", complaint, re.IGNORECASE):  # the last is GNU tar's way
-        raise TargetFull(
-            f"no space is left on {target.name} to unpack {size / 1e6:.0f} MB.",
-            f"Free some space there; `edgerig clean {target.name}` removes what edgerig keeps.",
-        )
-    why = "it did not arrive as it was sent" if said.word == "missing" else complaint or "it said nothing"
-    raise TargetRefused(f"{name} could not be unpacked on {target.name}: {why}.")
-
-
-def _verify(archive: Path, sha256: str) -> None:
-    archives.check(archive)
-    if digest.of_file(archive) != sha256:
-        raise HostError(f"{archive} has changed since it was built.", "Remove it and build it again.")
-
-
-def _unpack(transport: Transport, name: str, sha256: str) -> tuple[Unpacked, str]:
-    done = shell.run(transport, unpacking.argv(name, sha256), Deadline(INSTALL_S))
-    return unpacking.parsed(done.out), done.err[-300:]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from edgerig import digest
-from harness import method, race, watch
+from harness import method, pairs, race, watch
 from harness.agent import protocol
 from harness.agent.protocol import JobResult
 from harness.heat import Gate
+from harness.pairs import Pair
 from harness.plan import PlannedCell
 from reports import statistics, taint, trust
 from reports.records import Outcome, Round
@@ -30,12 +31,16 @@ class Rounds:
     Args:
         measuring: the target, its session and what is known.
         pause: sleeps, while a device cools; may raise to end the waiting.
+        session: 2 for the one that confirms what the first one flagged.
     """
 
-    def __init__(self, measuring: Measuring, pause: Callable[[float], object]) -> None:
+    def __init__(self, measuring: Measuring, pause: Callable[[float], object], session: Literal[1, 2] = 1) -> None:
         self._measuring = measuring
         self._state = measuring.state
         self._method = measuring.method
+        self._folder = measuring.journal.folder
+        self._event, self._seed = ("round", []) if session == 1 else ("again", [session])
+        self._done = self._state.rounds if session == 1 else self._state.again
         self._gate = Gate(measuring.target, measuring.session, measuring.told, pause)
 
     def run(self) -> None:
@@ -52,11 +57,21 @@ class Rounds:
             self._race()
             number += 1
 
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure the rounds of a second session, in an order of its own, until what was flagged is clear."""
+        number = 0
+        while not self._measuring.schedule.over and (wanting := pairs.unsettled(self._state, self._folder, flagged)):
+            for cell in self._shuffled(number):
+                if cell.id in wanting and self._open(cell):
+                    self._round(cell)
+            number += 1
+
     def _race(self) -> None:
-        """Let cells drop out that another one of this target beats in everything."""
+        """Let cells drop out that another one of this target beats in everything; who is compared runs its own race."""
         if not self._state.plan.race:
             return
-        runners = [self._runner(cell) for cell in self._measuring.cells if self._open(cell)]
+        alone = (cell for cell in self._measuring.cells if not pairs.of(self._state.plan, cell))
+        runners = [self._runner(cell) for cell in alone if self._open(cell)]
         for cell, reason in race.beaten(runners):
             self._measuring.add("dropped", cell=cell, reason=reason)
 
@@ -69,7 +84,7 @@ class Rounds:
     def _shuffled(self, number: int) -> list[PlannedCell]:
         """Return the cells in the order of a round, which the seed decides, also after a resume."""
         cells, key = self._measuring.cells, int(digest.of_bytes(self._measuring.target.name.encode())[:8], 16)
-        order = np.random.default_rng([self._state.plan.seed, key, number]).permutation(len(cells))
+        order = np.random.default_rng([self._state.plan.seed, key, number, *self._seed]).permutation(len(cells))
         return [cells[place] for place in order]
 
     def _open(self, cell: PlannedCell) -> bool:
@@ -77,7 +92,11 @@ class Rounds:
         return not left_out and not self._state.dead(cell)
 
     def _wants_more(self, cell: PlannedCell) -> bool:
-        """Whether rounds have to be repeated or p50 is not yet known as asked, and the cell's budget allows another."""
+        """Whether a comparison is undecided, rounds have to be repeated or p50 is not known as asked, within budget."""
+        if pair := pairs.of(self._state.plan, cell):
+            asked = self._open(cell) and pairs.wants(self._state, self._folder, pair, cell)
+            if asked or cell.role == "baseline":
+                return asked
         rounds = self._state.rounds[cell.id]
         if not self._open(cell) or not method.goes_on(self._method) or not rounds:
             return False
@@ -95,7 +114,7 @@ class Rounds:
         return within and self._measuring.schedule.spare(seconds)
 
     def _median(self, entry: Round) -> float:
-        frames = np.load(self._measuring.journal.folder / "frames" / (entry.frames or ""))
+        frames = np.load(self._folder / "frames" / (entry.frames or ""))
         return float(np.median(frames[entry.warmup :, END_TO_END]))
 
     def _round(self, cell: PlannedCell) -> None:
@@ -106,7 +125,7 @@ class Rounds:
         if not self._gate.passed():
             measuring.add("skipped", cell=cell.id, reason=self._too_hot())
             return
-        number = len(self._state.rounds[cell.id]) + 1
+        number = len(self._done[cell.id]) + 1
         measuring.told(f"round {number} of {cell.key}")
         frames = max(plan.warmup_frames + plan.round_frames, 1)
         job = measuring.job(
@@ -120,8 +139,8 @@ class Rounds:
             deadline_s=measuring.deadline(cell, frames) + plan.warmup_s + plan.round_s,
         )
         result = measuring.session.run(job)
-        name = measuring.kept(job, result, "frames", f"{cell.id}-{number}.npy")
-        measuring.add("round", cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
+        name = measuring.kept(job, result, "frames", f"{cell.id}-{'again' if self._seed else ''}{number}.npy")
+        measuring.add(self._event, cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
         measuring.session.forget(job)
         measuring.progress.advance(measuring.target.name, measuring.plan.round_seconds(measuring.target.name))
 

@@ -132,9 +132,11 @@ class Schedule:
         assert self._until is not None
         room, chosen = self._until - self._clock(), []
         for cell in self.left:
-            seconds = self.seconds(cell)
-            if seconds <= room:
-                chosen.append(cell)
+            # A baseline's cell comes with the one that is compared with it: rounds apart are no pairs.
+            together = [cell, *(other for other in self.left if cell.against == other.id)]
+            seconds = sum(self.seconds(other) for other in together)
+            if seconds <= room and cell.role == "candidate":
+                chosen += together
                 room -= seconds
         return chosen
 

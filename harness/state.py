@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from harness.agent.protocol import Identity
 from harness.journal import Event
 from harness.plan import Plan, PlannedCell
 from reports import taint
-from reports.records import Accuracy, Memory, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
+from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class State:
     builds: dict[str, Build] = field(default_factory=dict)  # by accuracy pass: thread counts share an engine
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
+    again: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))  # of a second session
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class State:
     dropped: dict[str, str] = field(default_factory=dict)  # cell -> why it dropped out of the race
     warnings: list[str] = field(default_factory=list)
     finished: str | None = None
+    night: Night | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, event: Event) -> None:
@@ -80,11 +82,24 @@ class State:
 
     def judged(self, cell: PlannedCell) -> tuple[Round, ...]:
         """Return the rounds of a cell, each with the reason why it does not count."""
-        rounds = self.rounds.get(cell.id, [])
+        return self._judged(cell, self.rounds)
+
+    def paired(self, cell: PlannedCell, *, again: bool = False) -> tuple[Round, ...]:
+        """Return the rounds of a cell, or of its second session, that is compared with another one.
+
+        Whoever shares the processor disturbs both sides of a pair alike, which is noise that the comparison accounts
+        for; on a machine where somebody always does, nothing could be decided otherwise.
+        """
+        return self._judged(cell, self.again if again else self.rounds, company=False)
+
+    def _judged(
+        self, cell: PlannedCell, known: Mapping[str, Sequence[Round]], company: bool = True
+    ) -> tuple[Round, ...]:
+        rounds = known.get(cell.id, [])
         profile = next(target for target in self.plan.targets if target.name == cell.key.target).settings
         if profile.emulated:  # its clocks and processors are another machine's
             return tuple(rounds)
-        return taint.judged(rounds, profile.heat.start_c if profile.heat else None)
+        return taint.judged(rounds, profile.heat.start_c if profile.heat else None, company=company)
 
 
 def _target(state: State, event: Event) -> None:
@@ -106,6 +121,10 @@ def _check(state: State, event: Event) -> None:
 
 def _round(state: State, event: Event) -> None:
     state.rounds[event["cell"]].append(Round.model_validate(event["round"]))
+
+
+def _again(state: State, event: Event) -> None:
+    state.again[event["cell"]].append(Round.model_validate(event["round"]))
 
 
 def _memory(state: State, event: Event) -> None:
@@ -157,11 +176,16 @@ def _finished(state: State, event: Event) -> None:
     state.finished = event["at"]
 
 
+def _night(state: State, event: Event) -> None:
+    state.night = Night.model_validate(event["night"])
+
+
 _HANDLERS: dict[str, Any] = {
     "target": _target,
     "build": _build,
     "check": _check,
     "round": _round,
+    "again": _again,
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,
@@ -174,6 +198,7 @@ _HANDLERS: dict[str, Any] = {
     "dropped": _dropped,
     "warning": _warning,
     "finished": _finished,
+    "night": _night,
 }
 
 

@@ -5,6 +5,7 @@ Killing it at any moment loses one round at most.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgerig import files
-from edgerig.errors import RunError, TargetError, TargetRefused
-from harness import collect, journal, places, plan, provision, readiness, schedule, state
+from edgerig.deadline import Deadline
+from edgerig.errors import TargetError, TargetRefused
+from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, schedule, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -52,6 +54,7 @@ def start(planned: Plan, runs: Path, progress: Progress, wait_s: float = 0.0) ->
         KeyboardInterrupt: passed on after the results so far are rendered; its note is the run's folder.
     """
     folder = files.make_folder(runs / planned.id)
+    baselines.keep(planned)
     with Journal(folder) as book:
         book.append("run", plan=planned.model_dump(mode="json"))
         _measure(state.of(planned), book, progress, wait_s)
@@ -130,11 +133,17 @@ def _measure_target(
 
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            session = open_session(target, stop, known.plan.runtimes_on(target.name))
-            try:
-                Measuring(known, target, session, book, progress, lease.check, stop.pause, seconds).run()
-            finally:
-                session.close()
+            runtimes, until = known.plan.runtimes_on(target.name), Deadline(seconds)
+
+            def measuring(session: Session) -> Measuring:
+                return Measuring(known, target, session, book, progress, lease.check, stop.pause, until.remaining)
+
+            with contextlib.closing(open_session(target, stop, runtimes)) as session:
+                measuring(session).run()
+            if flagged := pairs.flagged(known, book.folder, target.name):
+                told(f"{len(flagged)} slower than the baseline: a second session")
+                with contextlib.closing(open_session(target, stop, runtimes)) as session:
+                    measuring(session).confirm(flagged)
     except TargetError as error:
         add("lost", target=target.name, reason=f"{error.message} {error.hint}".strip())
 
@@ -212,28 +221,15 @@ def render(folder: Path, formats: Sequence[str] = FORMATS) -> Run:
     return run
 
 
-def find_run(runs: Path, name: str) -> Path:
-    """Return the folder of a run by path, id, beginning of an id, or "latest"; raises RunError."""
-    if (Path(name) / journal.NAME).is_file():
-        return Path(name)
-    known = run_folders(runs)
-    matches = known[-1:] if name == "latest" else [folder for folder in known if folder.name.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RunError(f"'{name}' begins the names of {len(matches)} runs in {runs}.", "Give more of the name.")
-    raise RunError(f"there is no run '{name}' in {runs}.", "`edgerig list runs` names them; a path works too.")
-
-
-def run_folders(runs: Path) -> list[Path]:
-    """Return the folders of all runs, the oldest first."""
-    return sorted(path.parent for path in runs.glob(f"*/{journal.NAME}"))
+find_run = folders.find
+run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 where all is well, 4 where nothing was measured, 1 for a broken budget, 3 where a cell is not ok."""
-    if not any(cell.outcome is Outcome.OK for cell in run.cells):
+    """Return 0 for good, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
+    if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
-    if any(check.verdict is Judgement.BROKEN for check in run.budgets):
+    broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)
+    if broken or any(comparison.red for comparison in run.comparisons):
         return 1
     return 3 if any(cell.outcome in BAD for cell in run.cells) else 0

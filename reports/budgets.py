@@ -74,7 +74,7 @@ def checks(run: Run, limits: Mapping[str, Limits]) -> tuple[BudgetCheck, ...]:
     """
     return tuple(
         check(run, cell, name, limit)
-        for cell in run.cells
+        for cell in run.candidates
         if cell.outcome is not Outcome.UNSUPPORTED
         for name, limit in limits.get(cell.key.target, {}).items()
         if name != "auc_drop" or run.variant(cell.key.variant).parent

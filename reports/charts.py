@@ -112,7 +112,7 @@ class Point:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure of so many pixels with one pair of axes; settings of the caller's matplotlib are kept."""
     import matplotlib as mpl  # noqa: PLC0415  half a second that only a drawn chart is worth
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
 
 def swatch(style: Style, name: str) -> str:
     """Return a variant's line and marker for a legend, 34 by 12 pixels."""
-    with _figure(34, 12) as (figure, axes):
+    with canvas(34, 12) as (figure, axes):
         figure.set_layout_engine("none")
         axes.set_position((0, 0, 1, 1))
         axes.axis("off")
@@ -149,7 +149,7 @@ def _marker(style: Style, size: float) -> dict[str, Any]:
 
 def ecdf(curves: Sequence[Curve], name: str, title: str) -> str:
     """Return the share of frames that took at most so long; one marked at the median."""
-    with _figure(520, 330) as (figure, axes):
+    with canvas(520, 330) as (figure, axes):
         for curve in curves:
             share = np.linspace(0, 1, min(_POINTS, len(curve.ms)))
             axes.plot(
@@ -199,7 +199,7 @@ def ticks(low: float, high: float, logarithmic: bool) -> list[float]:
 
 def stages(bars: Sequence[Bar], name: str, title: str) -> str:
     """Return a stacked bar a cell: where the time of a frame goes."""
-    with _figure(520, 62 + 37 * len(bars)) as (figure, axes):
+    with canvas(520, 62 + 37 * len(bars)) as (figure, axes):
         widest = max(max(bar.total, sum(bar.stages.values())) for bar in bars)
         for row, bar in enumerate(bars):
             left = 0.0
@@ -217,7 +217,7 @@ def stages(bars: Sequence[Bar], name: str, title: str) -> str:
 
 def scatter(points: Sequence[Point], name: str, title: str, quality: str) -> str:
     """Return quality against latency, area by file size, whiskers for intervals, a line along the best ones."""
-    with _figure(*SCATTER) as (figure, axes):
+    with canvas(*SCATTER) as (figure, axes):
         _scale(axes, min(point.ms[0] for point in points), max(point.ms[2] for point in points))
         low, high = _room(points)
         axes.set_ylim(low, high)
@@ -244,7 +244,7 @@ class Course:
 
 def courses(lines: Sequence[Course], name: str, title: str) -> str:
     """Return times over time, and below them the temperature where it was read."""
-    with _figure(1080, 300) as (figure, axes):
+    with canvas(1080, 300) as (figure, axes):
         for line in lines:
             seconds, ms = zip(*line.ms, strict=True)
             axes.plot(seconds, ms, color=line.style.colour, linestyle=line.style.dash, linewidth=1.7)

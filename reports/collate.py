@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, energy, statistics
+from reports import decide, endurance, energy, instructions, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -81,6 +81,7 @@ class Measured:
     sustained: Sustained | None = None
     realtime: RealTime | None = None
     engine_build_ms: float | None = None  # of a provider that compiled the model in this run
+    counts_instructions: bool = False  # the clock of the frames goes on by 1 ns for each instruction
 
 
 def collate(
@@ -106,6 +107,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    counts = instructions.metrics(counted(measured.rounds), measured.frames) if measured.counts_instructions else ()
     drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
@@ -117,6 +119,7 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *counts,
             *drawn,
             *_engine_metrics(measured.engine_build_ms),
             *memory_metrics(measured.memory),

@@ -121,6 +121,11 @@ def _times(candidate: Rounds, baseline: Rounds, gates: Gates) -> Iterable[Gate]:
             yield _if_able(gate, decide.decide(pairs, rule), rule) if name == "p95" else gate
 
 
+def slower(candidate: Rounds, baseline: Rounds, gates: Gates) -> list[str]:
+    """Return the times that call a candidate slower: "p50", "p95"."""
+    return [gate.gate for gate in _times(candidate, baseline, gates) if gate.decision is Decision.REGRESSION]
+
+
 def _time(name: str, found: decide.Decided, rule: Rule) -> Gate:
     reason = f"{found.pairs} pairs of rounds" if found.low is not None else f"{found.pairs} of {rule.looks[0]} pairs"
     return Gate.model_validate(

@@ -9,7 +9,7 @@ from reports.records import Run
 def sentences(run: Run) -> list[str]:
     """Return a line for each engine that was built in this run."""
     return [
-        f"{cell.key}: its engine was built in {duration(ms / 1000)}, before anything was timed; it is kept on the device"
+        f"{cell.key}: its engine was built in {duration(ms / 1000)}, before anything was timed"
         for cell in run.cells
         if (ms := cell.value("engine_build_ms", "all"))
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reports.records import Cell, Metric, Outcome, Run
 from reports.trust import half_width
 
@@ -61,6 +63,12 @@ def megabytes(run: Run, cell: Cell) -> str:
     """Return the size of a cell's model file in MB (1e6 bytes)."""
     sizes = {variant.name: variant.bytes for variant in run.variants}
     return number(sizes[cell.key.variant] / 1e6) if cell.key.variant in sizes else NONE
+
+
+def notes(run: Run) -> Iterator[str]:
+    """Yield what a reader must know of each target."""
+    for target in run.targets:
+        yield from (f"{target.name}: {note}" for note in target.notes)
 
 
 def standing(cell: Cell) -> str:

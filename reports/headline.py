@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import budgets
+from reports import budgets, comparison_view
 from reports.figures import number
 from reports.records import Cell, Judgement, Metric, Outcome, Run, Trust
 
@@ -20,13 +20,14 @@ _AFFORDABLE = 2.0
 
 
 def headline(run: Run) -> str:
-    """Return one sentence on what was found, then what limits it: a quick run, cells that are not ok."""
+    """Return what got worse than the baseline, one sentence on what was found, then what limits it."""
     return " ".join(sentences(run))
 
 
 def sentences(run: Run) -> list[str]:
-    """Return the headline in parts: the finding, then what limits it."""
-    return [part for part in (_finding(run), _budgets(run), _quick(run), _missing(run)) if part]
+    """Return the headline in parts: what a baseline says, the finding, then what limits it."""
+    compared = comparison_view.sentences(run)
+    return [part for part in (*compared, _finding(run), _budgets(run), _quick(run), _missing(run)) if part]
 
 
 def _finding(run: Run) -> str:
@@ -48,7 +49,7 @@ def timed(run: Run) -> list[Cell]:
     emulated = {target.name for target in run.targets if target.emulated}
     return [
         cell
-        for cell in run.cells
+        for cell in run.candidates
         if cell.outcome is Outcome.OK and cell.value("latency_p50", "end_to_end") and cell.key.target not in emulated
     ]
 

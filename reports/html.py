@@ -15,7 +15,20 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import accuracy_view, agreement, budgets, charts, endurance, energy, figures
+from reports import (
+    accuracy_view,
+    agreement,
+    budgets,
+    charts,
+    comparison_view,
+    endurance,
+    energy,
+    engines,
+    figures,
+    instructions,
+    nights,
+    peers,
+)
 from reports.charts import Bar, Curve, Point, Style
 from reports.headline import sentences
 from reports.records import (
@@ -52,6 +65,10 @@ _SIGNS = {
     "not-measured": "–",
     "skipped": "–",
     "unsupported": "∅",
+    "same": "=",
+    "improvement": "↓",
+    "regression": "✕",
+    "slower, not confirmed": "▲",
 }
 
 
@@ -63,10 +80,11 @@ def render(run: Run, frames: Frames | Path | None = None) -> str:
         frames: the run's folder, whose frames/ holds the frame times, or what returns them by file name;
             without them there is no chart of the distribution.
     """
-    return _environment().get_template("report.html").render(**_context(run, _reader(frames)))
+    return environment().get_template("report.html").render(**_context(run, _reader(frames)))
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what our pages are made with: everything is escaped, what is undefined is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=True,
@@ -82,7 +100,9 @@ def _environment() -> jinja2.Environment:
         "percent": figures.percent,
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
-        "moment": lambda text: text.replace("T", " ").replace("Z", " UTC"),
+        "moment": lambda text: text.replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC"),
+        "millions": instructions.millions,
+        "spread": instructions.spread,
         "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }
@@ -91,11 +111,11 @@ def _environment() -> jinja2.Environment:
 
 def _tone(word: str) -> str:
     """Return how a label is coloured: good, mild, bad or plain."""
-    if word in {"ok", "trusted", "met"}:
+    if word in {"ok", "trusted", "met", "same", "improvement"}:
         return "good"
     if word in {"emulated", "skipped", "unsupported", "unwatched", "under-sampled", "not-measured"}:
         return "plain"
-    return "mild" if word in {"noisy", "throttled", "undecided"} else "bad"
+    return "mild" if word in {"noisy", "throttled", "undecided", "slower, not confirmed"} else "bad"
 
 
 def _reader(frames: Frames | Path | None) -> Frames:
@@ -125,7 +145,8 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "run": run,
         "headline": _headline(run),
         "notes": list(_notes(run)),
-        "style": Markup(_text("report.css")),  # noqa: S704  a file of ours
+        "night": nights.sentence(run.night) if run.night else "",
+        "style": Markup(asset("report.css")),  # noqa: S704  a file of ours
         "real": [group for group in groups if not group.target.emulated],
         "emulated": [group for group in groups if group.target.emulated],
         "legend": _legend(run, looks, settings),
@@ -136,7 +157,11 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
         "accuracy": accuracy_view.view(run),
+        "comparisons": comparison_view.rows(run),
+        "margin": run.gates.margin,
+        "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
+        "engines": engines.sentences(run),
         "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
         "courses": list(_courses(run, looks)),
@@ -145,6 +170,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "conditions": _conditions(run),
         "profiles": [_profile(cell) for cell in run.cells if cell.operators and cell.key.target in real],
         "fingerprints": _fingerprints(run),
+        "peers": peers.beside(run),
         "authors": [(variant, figure) for variant in run.variants for figure in variant.authors],
         "open": _OPEN,
     }
@@ -156,7 +182,8 @@ def _headline(run: Run) -> list[str]:
     return ours if run.headline in {"", " ".join(ours)} else [run.headline]
 
 
-def _text(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of ours that goes into pages as it is."""
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
@@ -170,6 +197,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield "The faces are drawn, not photographed: accuracy says how variants differ, not how good they are."
     if any(target.emulated for target in run.targets):
         yield "Emulated targets stand apart: their times are those of an emulator and are neither ranked nor drawn."
+    yield from figures.notes(run)
     for target in run.targets:
         if target.outcome is not Outcome.OK:
             yield f"Target {target.name}: {target.outcome}" + (f", {target.reason}" if target.reason else "")

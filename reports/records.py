@@ -309,6 +309,7 @@ class Target(Record):
     profile: str
     transport: str
     emulated: bool = False
+    counts_instructions: bool = False  # its clock goes on by 1 ns for each instruction
     device: str = ""  # board or cpu
     cpu: str | None = None
     cores: int | None = None
@@ -539,6 +540,45 @@ class Method(Record):
     budget_s: float  # a cell
 
 
+class Acceptance(Record):
+    """Somebody's word that a cell may be as it is until a day; then it is an alarm again."""
+
+    key: Key
+    metric: str = ""  # the figure, "" for all of them; "outcome" and "silent" are named only
+    until: str  # the last day on which it holds, ISO 8601
+    reason: str
+    author: str
+    accepted: str  # UTC, ISO 8601
+    run: str = ""  # the latest night then
+
+
+class Finding(Record):
+    """One sentence that a night says, and what it does to the exit code: 1, 3, or 0 where it is to be read only."""
+
+    kind: Literal["regression", "budget", "outcome", "lost", "silent", "accepted", "baseline"]
+    exit_code: Literal[0, 1, 3]
+    text: str
+    cells: tuple[str, ...] = ()  # ids
+    metric: str = ""
+
+    @property
+    def level(self) -> str:
+        """How loud it is: red, alarm, not ok, or a note."""
+        loud = {1: "red", 3: "alarm" if self.kind == "silent" else "not ok"}
+        return loud.get(self.exit_code, "note")
+
+
+class Night(Record):
+    """What a night's run means, decided on the day of `judged` with what was accepted then."""
+
+    job: str  # [runs.NAME], "" for none
+    judged: str  # UTC, ISO 8601
+    baseline: str = ""  # run that it was compared with, "" for none
+    exit_code: int
+    findings: tuple[Finding, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()  # those that held, and those that had just run out
+
+
 class Run(Record):
     """One run: a matrix of cells, and where, when and how it was measured."""
 
@@ -560,10 +600,12 @@ class Run(Record):
     cells: tuple[Cell, ...]
     budgets: tuple[BudgetCheck, ...] = ()
     baseline: Baseline | None = None
+    gates: Gates = Gates()
     comparisons: tuple[Comparison, ...] = ()
     agreement: tuple[Agreement, ...] = ()
     warnings: tuple[str, ...] = ()
     headline: str = ""
+    night: Night | None = None  # None where no night was judged
 
     @property
     def candidates(self) -> tuple[Cell, ...]:

@@ -30,6 +30,8 @@ FIGURES = {
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
     "engine_build_ms": ("engine_build_ms", "all"),
+    "instructions": ("instructions", "end_to_end"),
+    "inference_instructions": ("instructions", "inference"),
     "energy_j": ("energy_j", "all"),
     "power_w": ("power_w", "all"),
     "vm_hwm_mb": ("vm_hwm_mb", "all"),

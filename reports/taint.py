@@ -19,16 +19,17 @@ SHARED = 0.05
 TOLERANCE_C = 1.0
 
 
-def judged(rounds: Sequence[Round], start_c: float | None = None) -> tuple[Round, ...]:
+def judged(rounds: Sequence[Round], start_c: float | None = None, *, company: bool = True) -> tuple[Round, ...]:
     """Return the rounds of a cell, each with the reason why it does not count, "" where it does.
 
     Args:
         rounds: of one cell; a clock is held against the highest of them, so that the verdict on a round may change
             when another one is added.
         start_c: temperature above which no round should have begun.
+        company: whether a shared processor voids a round.
     """
     usual = max((clock for entry in rounds if (clock := clock_mhz(entry)) is not None), default=None)
-    return tuple(entry.model_copy(update={"tainted": _why(entry, usual, start_c)}) for entry in rounds)
+    return tuple(entry.model_copy(update={"tainted": _why(entry, usual, start_c, company)}) for entry in rounds)
 
 
 def clean(rounds: Sequence[Round]) -> list[Round]:
@@ -43,10 +44,10 @@ def clock_mhz(entry: Round) -> float | None:
     return statistics.percentile(during or after, 50) if during or after else None
 
 
-def _why(entry: Round, usual: float | None, start_c: float | None) -> str:
+def _why(entry: Round, usual: float | None, start_c: float | None, company: bool) -> str:
     if entry.outcome is not Outcome.OK:
         return ""
-    return "; ".join(filter(None, (_heat(entry, start_c), _clock(entry, usual), _company(entry))))
+    return "; ".join(filter(None, (_heat(entry, start_c), _clock(entry, usual), _company(entry) if company else "")))
 
 
 def _heat(entry: Round, start_c: float | None) -> str:

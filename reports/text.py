@@ -5,9 +5,21 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, endurance, energy, figures, tables
+from reports import (
+    agreement,
+    budgets,
+    comparison_view,
+    endurance,
+    energy,
+    engines,
+    figures,
+    instructions,
+    peers,
+    tables,
+)
 from reports.headline import headline
-from reports.records import Cell, Judgement, Outcome, Run, Target
+from reports.nights import sentence
+from reports.records import Cell, Judgement, Night, Outcome, Run, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _COLOURS = {"ok": "green", "trusted": "green", "skipped": "dim", "unsupported": "dim", "emulated": "dim"}
+_LOUD = {1: "red", 3: "yellow", 4: "red"}  # by exit code
 
 
 def summary(run: Run) -> RenderableType:
@@ -24,9 +37,13 @@ def summary(run: Run) -> RenderableType:
 
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
+    parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run)] if run.budgets else []
-    parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
+    told = (instructions, engines, energy, agreement, endurance, peers)
+    parts += [Text(line) for about in told for line in about.sentences(run)]
+    parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
+    parts += night_lines(run.night) if run.night else []
     return Group(*parts)
 
 
@@ -55,17 +72,49 @@ def table(run: Run, target: Target) -> Table:
     cells = _cells(run, target)
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(_title(target, cells)), title_justify="left")
     shown.add_column("variant", overflow="fold", min_width=12)
-    for name in ("thr", "p50 ms", "p95", "fps", "MiB", "AUC", "MB"):
+    # Frames per second of an emulator are good for nothing; instructions, where they are counted, are.
+    for name in ("thr", "p50 ms", "p95", "M instr" if target.emulated else "fps", "MiB", "AUC", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("trust", no_wrap=True)
     mixed = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
     for cell in cells:
-        name, *numbers = _row(run, cell)
+        name, *numbers = _row(run, cell, target.emulated)
         name += f"\n  {cell.key.runtime} {cell.key.provider}" if mixed else ""
         word = figures.standing(cell)
         standing = Text(word, style=_COLOURS.get(word, "yellow"))
         shown.add_row(Text(name), *(Text(value) for value in numbers), standing)
     return shown
+
+
+def comparisons(run: Run) -> Table:
+    """Return the comparisons with the baseline, a row each, what is worst first."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    title = f"against {comparison_view.against(run)}"
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(title), title_justify="left")
+    shown.add_column("cell", overflow="fold", min_width=12)
+    shown.add_column("decision", no_wrap=True)
+    for name in ("p50", "pairs", "finds", "AUC", "flips"):
+        shown.add_column(name, justify="right")
+    for row in comparison_view.rows(run):
+        style = {"regression": "red", "improvement": "green", "same": "green"}.get(row.word, "yellow")
+        p50 = f"{row.p50}\n{row.bounds}" if row.bounds else row.p50
+        shown.add_row(Text(row.cell), Text(row.word, style=style), p50, row.pairs, row.finds, row.auc, row.flips)
+    return shown
+
+
+def night_lines(night: Night) -> list[RenderableType]:
+    """Return what a night was, and its findings, a line each."""
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text(sentence(night), style="bold " + _LOUD.get(night.exit_code, "green"))
+    findings = [
+        Text.assemble((f"  {finding.level:>7}  ", _LOUD.get(finding.exit_code, "dim")), finding.text)
+        for finding in night.findings
+    ]
+    return [head, *findings]
 
 
 def budget_table(run: Run) -> Table:
@@ -94,10 +143,11 @@ def reasons(run: Run) -> list[str]:
     for cell in run.cells:
         if cell.outcome is not Outcome.OK:
             lines.append(_reason(f"{cell.key}: {cell.outcome}", cell.reason, cell.next_step))
-        elif cell.verdict and cell.verdict.trust != "trusted":
+        elif cell.verdict and cell.verdict.trust != "trusted" and cell.role == "candidate":
             verdict = cell.verdict
             lines.append(_reason(f"{cell.key}: {verdict.trust}", verdict.reason, verdict.next_step))
-    return lines
+    undecided = (row for row in comparison_view.rows(run) if row.step)
+    return [*lines, *(_reason(f"{row.cell}: {row.word}", row.why, row.step) for row in undecided)]
 
 
 def to_frames(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -132,13 +182,13 @@ def _html_row(values: tuple[str, ...]) -> str:
     return Markup("<tr>{}</tr>").format(cells)
 
 
-def _row(run: Run, cell: Cell) -> tuple[str, ...]:
+def _row(run: Run, cell: Cell, emulated: bool = False) -> tuple[str, ...]:
     return (
         cell.key.variant,
         str(cell.key.threads),
         figures.latency(cell),
         figures.number(cell.value("latency_p95", "end_to_end")),
-        figures.number(cell.value("fps", "end_to_end")),
+        instructions.millions(cell, "end_to_end") if emulated else figures.number(cell.value("fps", "end_to_end")),
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),
         figures.megabytes(run, cell),

@@ -159,10 +159,15 @@ def _only(server: Server, found: dict[str, str]) -> str:
             f'Say which: [targets.NAME] address = "{next(iter(found))}".',
         )
     if not found:
-        raise TargetUnreachable(
-            f"adb sees no phone{server.where}.", "Plug one in, with USB debugging on (Settings, Developer options)."
-        )
+        raise nobody(server)
     return next(iter(found))
+
+
+def nobody(server: Server) -> TargetUnreachable:
+    """Return the error of a server that sees no phone."""
+    return TargetUnreachable(
+        f"adb sees no phone{server.where}.", "Plug one in, with USB debugging on (Settings, Developer options)."
+    )
 
 
 def _unusable(server: Server, serial: str, found: dict[str, str]) -> TargetError:

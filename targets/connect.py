@@ -99,6 +99,23 @@ def device(target: Target) -> str:
     return f"{where.host}:{where.port}"
 
 
+def hangs_on(target: Target) -> str:
+    """Return what a target shares with others that goes down as one: its hub, the host before it, or its host.
+
+    "" where it hangs on this machine alone.
+    """
+    if target.settings.hub:
+        return f"hub '{target.settings.hub}'"
+    if target.settings.transport == "adb":
+        return f"host {target.settings.via}" if target.settings.via else ""
+    if target.settings.transport != "ssh":
+        return ""
+    from targets.ssh import resolve  # noqa: PLC0415 - see above
+
+    where = resolve(target.settings.address)
+    return f"host {where.jump or where.host}"
+
+
 def leases(target: Target) -> str:
     """Return the folder of a target's leases on its device: beside all targets that are this machine, as they share it.
 

@@ -118,6 +118,7 @@ class Profile(Table):
         counts_instructions: the clock goes on by 1 ns for each instruction, whatever the time: for "qemu-system".
         cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
         tags: for choosing several targets.
+        hub: what it hangs on with others (a USB hub, a switch, a power strip): those lost together are one incident.
         faults: what the fake transport breaks.
         set: what is changed while it is measured.
         vitals: what to watch.
@@ -152,6 +153,7 @@ class Profile(Table):
     counts_instructions: bool = False
     cache_mb: Annotated[int, Field(ge=1)] = 2048
     tags: tuple[str, ...] = ()
+    hub: str = ""
     faults: tuple[Fault, ...] = ()
     set: Set = Set()
     vitals: dict[str, Vital] = Field(default_factory=dict)

@@ -84,7 +84,8 @@ def list_(out: Path | None, as_json: bool) -> int:
 
 
 def _of_runtimes(one: Bundle) -> list[bundling.Package]:
-    return [package for package in one.contents.packages if package.name in bundling.packages_of(one.contents.runtimes)]
+    names = bundling.packages_of(one.contents.runtimes, one.contents.machine)
+    return [package for package in one.contents.packages if package.name in names]
 
 
 def _row(one: Bundle) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -12,9 +13,11 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from edgerig.errors import ConfigError
 from harness import config, progress, workflow
 from harness.config import Workspace
 from reports import text
+from reports.formats import FORMATS
 from reports.records import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -25,6 +28,10 @@ config_option = click.option(
     "config_path",
     type=click.Path(path_type=Path),
     help="Use this edgerig.toml instead of the nearest one.",
+)
+SUMMARY = "GITHUB_STEP_SUMMARY"
+summary_option = click.option(
+    "--summary", is_flag=True, help=f"Add the result to ${SUMMARY}, GitHub's page of the job."
 )
 out_option = click.option("--out", type=click.Path(path_type=Path), help="Folder of runs.  [default: runs]")
 
@@ -78,6 +85,21 @@ def several(*names: str, of: Words, help: str) -> Callable[[Command], Command]:
         return tuple(word for words in value for word in words)
 
     return click.option(*names, type=of, multiple=True, callback=flat, help=help)
+
+
+def summary_page() -> Path:
+    """Return GitHub's page of the job; raises ConfigError outside of its jobs."""
+    page = os.environ.get(SUMMARY)
+    if not page:
+        raise ConfigError(f"--summary needs ${SUMMARY}, which GitHub sets inside of its jobs.")
+    return Path(page)
+
+
+def known_formats(names: Sequence[str]) -> None:
+    """Refuse a name that is no format."""
+    for name in names:
+        if name not in FORMATS:
+            raise click.UsageError(f"there is no format '{name}'. Known: {', '.join(FORMATS)}.")
 
 
 def workspace(path: Path | None) -> Workspace:

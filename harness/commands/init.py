@@ -1,8 +1,9 @@
-"""`edgerig init`: a configuration that fits this machine, or a board behind SSH."""
+"""`edgerig init`: a configuration that fits this machine, a board behind SSH, or the phones that adb sees."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import click
 import tomli_w
 
 from edgerig import files
-from edgerig.errors import ConfigError
-from harness import config, probe, runtimes, workflow
+from edgerig.errors import ConfigError, TargetError
+from harness import config, phones, probe, runtimes, workflow
 from harness.agent.protocol import Identity
 from harness.commands import common
+from harness.phones import Phone
 from harness.probe import Board
 from targets import profile
 from targets.profile import Target
@@ -23,13 +25,23 @@ from targets.profile import Target
 @click.option("--ssh", "address", metavar="[USER@]HOST[:PORT]", help="Probe this board and add it as a target.")
 @click.option("--name", help="Of the target that --ssh adds.  [default: the host's name]")
 @click.option("--python", metavar="PATH", help="The Python of the board.  [default: python3]")
+@click.option("--adb", is_flag=True, help="Probe the phones that adb sees and add them as targets.")
+@click.option("--via", metavar="[USER@]HOST", default="", help="The host that the phones are plugged into, for --adb.")
 @click.option("--force", is_flag=True, help="Write over an edgerig.toml that is there.")
 @common.json_option
-def init(address: str | None, name: str | None, python: str | None, force: bool, as_json: bool) -> int:
+def init(
+    address: str | None, name: str | None, python: str | None, adb: bool, via: str, force: bool, as_json: bool
+) -> int:
     """Probe this machine and write edgerig.toml: it as a target, and a run that measures on it.
 
-    With --ssh the board is probed instead, and added to the edgerig.toml that is there.
+    With --ssh a board is probed instead, with --adb phones, and added to the edgerig.toml that is there.
     """
+    if adb and (address or name or python or force):
+        raise click.UsageError("--adb goes with --via and --json alone.")
+    if via and not adb:
+        raise click.UsageError("--via is for --adb.")
+    if adb:
+        return _phones(via, as_json)
     if address is None and (name or python):
         raise click.UsageError("--name and --python are for --ssh.")
     if address and force:
@@ -73,8 +85,7 @@ def _run(target: str, identity: Identity) -> dict[str, Any]:
 
 
 def _board(address: str, name: str | None, python: str | None, as_json: bool) -> int:
-    path = config.find(Path.cwd()) or Path(config.NAME)
-    space = config.load(path) if path.exists() else config.Workspace(config.Config(), None)
+    path, space = _there()
     name = name or probe.name_of(address)
     if name in space.target_names():  # before the board is asked, which takes a while
         raise ConfigError(f"there is a target '{name}' already.", "Choose another name with --name.")
@@ -90,18 +101,63 @@ def _board(address: str, name: str | None, python: str | None, as_json: bool) ->
     return 0
 
 
+def _there() -> tuple[Path, config.Workspace]:
+    """Return the configuration that is to be added to, and its path; an empty one where there is none."""
+    path = config.find(Path.cwd()) or Path(config.NAME)
+    return path, config.load(path) if path.exists() else config.Workspace(config.Config(), None)
+
+
+def _phones(via: str, as_json: bool) -> int:
+    path, space = _there()
+    mine = {name: space.target(name).settings for name in space.config.targets}
+    known = {one.address: name for name, one in mine.items() if one.transport == "adb" and one.via == via}
+    found = list(phones.found(via, space.target_names(), known))
+    usable = [phone for phone in found if not phone.unusable]
+    if usable:
+        tables: dict[str, Any] = {"targets": {phone.name: phone.table for phone in usable}}
+        if not path.exists():
+            runs = {phone.name: {"targets": [phone.name], "threads": list(phone.threads)} for phone in usable}
+            tables["runs"] = runs
+        _append(path, tables)
+    if as_json:
+        common.print_json({"path": str(path.resolve()), "known": known, "phones": [vars(phone) for phone in found]})
+    else:
+        _tell_phones(path, found, known)
+    if usable or known:
+        return 0
+    return TargetError.exit_code
+
+
+def _tell_phones(path: Path, found: Sequence[Phone], known: Mapping[str, str]) -> None:
+    for serial, name in known.items():
+        click.echo(f"{serial} is target '{name}' already.")
+    for phone in found:
+        if phone.unusable:
+            click.echo(f"{phone.unusable} {phone.todo}", err=True)
+        else:
+            click.echo(f"Added target '{phone.name}' to {common.shown(path.resolve())}: {phone.table['description']}.")
+    added = [phone.name for phone in found if phone.name]
+    if added:
+        click.echo(f"Next: edgerig bundle build, unless it is built; then edgerig doctor {' '.join(added)}.", err=True)
+
+
 def _add(path: Path, found: Board) -> None:
-    """Append [targets.NAME], or write a first file with a run as well; what is there stays as it is."""
+    """Append [targets.NAME], or write a first file with a run as well."""
     tables: dict[str, Any] = {"targets": {found.name: found.table}}
     if not path.exists():
         tables["runs"] = {found.name: _run(found.name, found.identity)}
+    _append(path, tables)
+
+
+def _append(path: Path, tables: Mapping[str, Any]) -> None:
+    """Append tables to a configuration, or write a first one; what is there stays as it is."""
     old = path.read_bytes() if path.exists() else b""
     gap = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
     new = old + gap + tomli_w.dumps(tables).encode()
     try:
         tomllib.loads(new.decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:  # `targets` is written inline, and closed
-        raise ConfigError(f"{path} cannot be added to: {error}.", f"Add this target by hand: {found.table}") from error
+        raise ConfigError(f"{path} cannot be added to: {error}.", f"Add by hand: {dict(tables)}") from error
     files.write(path, new)
     config.load(path)
 

@@ -15,22 +15,24 @@ from edgerig.errors import EdgerigError
 from harness import collect, state, workflow
 from harness.commands import common
 from harness.commands.common import Words
-from reports.formats import FORMATS
+from reports.formats import FORMATS, github
 from targets.profile import Target
 
 
 @click.command()
 @click.argument("run_name", metavar="RUN")
 @common.several("--format", "formats", of=Words(), help=f"Of {', '.join(FORMATS)}.  [default: json, csv, html]")
+@common.summary_option
 @common.out_option
 @common.config_option
-def report(run_name: str, formats: tuple[str, ...], out: Path | None, config_path: Path | None) -> int:
+def report(run_name: str, formats: tuple[str, ...], summary: bool, out: Path | None, config_path: Path | None) -> int:
     """Render the files of RUN again from its journal, without measuring."""
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise click.UsageError(f"there is no format '{unknown[0]}'. Known: {', '.join(FORMATS)}.")
+    common.known_formats(formats)
+    page = common.summary_page() if summary else None
     folder = workflow.find_run(common.runs_folder(common.workspace(config_path), out), run_name)
-    workflow.render(folder, formats or workflow.FORMATS)
+    run = workflow.render(folder, formats or workflow.FORMATS)
+    if page:
+        github.append(run, page)
     click.echo(folder / "report.html")
     return 0
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import foresee, lease, limits, places, plan, progress, schedule, workflow
+from harness import baselines, foresee, lease, limits, places, plan, progress, schedule, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -53,6 +53,15 @@ wait_option = click.option(
     metavar="SECONDS",
     help="Most seconds of rounds for a cell.  [default: 60]",
 )
+@click.option(
+    "--baseline",
+    metavar="RUN|DIR|promoted",
+    help="Measure the files of an earlier run, or the variants of a folder, beside it and decide what got worse.",
+)
+@click.option(
+    "--measure-unchanged", is_flag=True, default=None, help="Also compare where the baseline's files are the same."
+)
+@click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
 @click.option("--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]")
 @click.option(
     "--require",
@@ -93,15 +102,17 @@ def run(
     configured = space.run_table(name).model_dump()
     budgets = limits.over(configured["budgets"], limits.parsed(required))
     table = toml.validated(RunTable, {**configured, **given, "budgets": budgets}, "the command line")
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(common.runs_folder(space, out)))
+    runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
+    beside = baselines.find(table.baseline, runs) if table.baseline else None
+    planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
+    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(runs))
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
-    with _stoppable():
+    with stoppable():
         teller = progress.shown_on(common.stderr())
-        measured, folder = workflow.start(planned, common.runs_folder(space, out), teller, wait_s)
+        measured, folder = workflow.start(planned, runs, teller, wait_s)
     return common.print_run(measured, folder, as_json)
 
 
@@ -115,20 +126,22 @@ def resume(run_name: str, out: Path | None, config_path: Path | None, wait_s: fl
     """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
     space = common.workspace(config_path)
     folder = workflow.find_run(common.runs_folder(space, out), run_name)
-    with _stoppable():
+    with stoppable():
         measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()), wait_s)
     return common.print_run(measured, folder, as_json)
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Say how to go on when a run is stopped."""
+def stoppable(then: str = "") -> Iterator[None]:
+    """Say how to go on when a run is stopped; `then` is a command for after that."""
     try:
         yield
     except KeyboardInterrupt as stop:
         for folder in getattr(stop, "__notes__", []):
             again = f"edgerig resume {common.shown(Path(folder))}"
             click.echo(f"\nStopped; what was measured is kept. To go on: {again}", err=True)
+            if then:
+                click.echo(f"Then: {then}", err=True)
         raise
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from harness import clean as cleaning
 from harness import lease, places
 from harness import provision as provisioning
 from harness.commands import common
+from harness.config import Workspace
 from harness.provision import Provisioned
 from targets import connect, profile
 from targets.profile import Target
@@ -63,15 +66,29 @@ def _row(target: Target) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@click.argument("targets", nargs=-1, metavar="[TARGET]…")
+@click.option("--runs", "of_runs", is_flag=True, help="Show the runs here that [store] need not keep.")
+@click.option("--yes", is_flag=True, help="With --runs: remove them.")
+@common.out_option
 @common.config_option
 @common.json_option
-def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> int:
+def clean(
+    targets: tuple[str, ...], of_runs: bool, yes: bool, out: Path | None, config_path: Path | None, as_json: bool
+) -> int:
     """Remove what edgerig keeps on each TARGET: agents, models, faces, results that nobody fetched, environments.
 
-    Nothing else is touched, and nothing at all where somebody is at work.
+    Nothing else is touched, and nothing at all where somebody is at work. With --runs: old runs of this machine, by
+    keep_runs and keep_days of [store]; baselines and what accepted cells refer to always stay.
     """
+    if bool(targets) == of_runs or (yes and not of_runs):
+        raise click.UsageError("name the targets to clean, or --runs for old runs here; --yes is for --runs.")
     space = common.workspace(config_path)
+    return (
+        _clean_runs(space, common.runs_folder(space, out), yes, as_json) if of_runs else _clean(space, targets, as_json)
+    )
+
+
+def _clean(space: Workspace, targets: Sequence[str], as_json: bool) -> int:
     wanted = [space.target(name) for name in targets]
     rows = []
     for target in wanted:
@@ -80,6 +97,28 @@ def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool) -> 
             click.echo(f"{target.name}: {rows[-1]['freed_mb']} MB removed")
     if as_json:
         common.print_json(rows)
+    return 0
+
+
+def _clean_runs(space: Workspace, runs: Path, yes: bool, as_json: bool) -> int:
+    from harness import chronicle, retention  # noqa: PLC0415 - SQLAlchemy takes .2 s to import
+
+    with chronicle.open_history(space, runs) as history:
+        old = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+        rows = []
+        for entry in old:
+            freed = retention.remove(entry, runs) if yes else entry.bytes
+            rows.append(
+                {"run": entry.folder.name, "started": entry.started, "mb": round(freed / 1e6, 1), "removed": yes}
+            )
+            if not as_json:
+                click.echo(f"{entry.folder.name}: {rows[-1]['mb']} MB{' removed' if yes else ''}")
+    if as_json:
+        common.print_json(rows)
+    elif space.config.store.keep_runs is None and space.config.store.keep_days is None:
+        click.echo("[store] keeps all runs: keep_runs or keep_days of edgerig.toml would limit them.", err=True)
+    elif rows and not yes:
+        click.echo("Nothing was removed: --yes removes them.", err=True)
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from reports.formats import csv, html, json, markdown
+from reports.formats import csv, github, html, json, junit, markdown, pytest_benchmark
 from reports.records import Run
 
 Format = Callable[[Run, Path | None], Mapping[str, str]]
@@ -19,4 +19,7 @@ FORMATS: dict[str, Format] = {
     "csv": csv.files,
     "html": html.files,
     "markdown": markdown.files,
+    "junit": junit.files,
+    "github": github.files,
+    "pytest-benchmark": pytest_benchmark.files,
 }

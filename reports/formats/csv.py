@@ -2,6 +2,8 @@
 
 `agreement.csv` has a row a comparison of scores, `budgets.csv` a row a budget and cell.
 
+`comparison.csv`, a row a figure that was held against a baseline's, is there where there was a baseline.
+
 UTF-8, commas, empty: not measured.
 
 A name from outside that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV
@@ -15,19 +17,21 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from reports import tables
+from reports import comparison_view, tables
 from reports.records import Run
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def files(run: Run, _folder: Path | None) -> dict[str, str]:
-    """Return the tables as CSV, that of the budgets where there are any."""
+    """Return the tables as CSV, those of budgets and of a baseline where there are any."""
     found = {
         "cells.csv": _csv(tables.CELL_COLUMNS, tables.cell_rows(run)),
         "results.csv": _csv(tables.RESULT_COLUMNS, tables.result_rows(run)),
         "agreement.csv": _csv(tables.AGREEMENT_COLUMNS, tables.agreement_rows(run)),
     }
+    if run.comparisons:
+        found["comparison.csv"] = _csv(comparison_view.CSV_COLUMNS, comparison_view.csv_rows(run))
     if run.budgets:
         found["budgets.csv"] = _csv(tables.BUDGET_COLUMNS, tables.budget_rows(run))
     return found

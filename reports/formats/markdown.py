@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, energy, figures
+from reports import agreement, budgets, comparison_view, energy, engines, figures, instructions, peers
 from reports.headline import headline
-from reports.records import Cell, Judgement, Run
+from reports.nights import sentence
+from reports.records import Cell, Judgement, Night, Run
 
 _COLUMNS = (
     "variant",
@@ -33,15 +34,38 @@ def files(run: Run, _folder: Path | None) -> dict[str, str]:
 def _lines(run: Run) -> Iterator[str]:
     yield f"**{_plain(run.headline or headline(run))}**"
     yield ""
+    if run.night:
+        yield from _night(run.night)
     yield "| " + " | ".join(_COLUMNS) + " |"
     yield "|---|---|---|" + "---:|" * 6 + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
+    yield from _comparisons(run)
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*energy.sentences(run), *agreement.sentences(run), *run.warnings):
+    told = (instructions, engines, energy, agreement, peers)
+    for line in (*(line for about in told for line in about.sentences(run)), *figures.notes(run)):
         yield f"- {_plain(line)}"
+    for line in run.warnings:
+        yield f"- {_plain(line)}"
+
+
+def _night(night: Night) -> Iterator[str]:
+    yield f"**{_plain(sentence(night))}**"
+    yield ""
+    for finding in night.findings:
+        yield f"- {finding.level}: {_plain(finding.text)}"
+    yield ""
+
+
+def _comparisons(run: Run) -> Iterator[str]:
+    if run.comparisons:
+        yield ""
+        yield "| " + " | ".join(comparison_view.COLUMNS) + " |"
+        yield "|" + "---|" * len(comparison_view.COLUMNS)
+    for row in comparison_view.rows(run):
+        yield "| " + " | ".join(_plain(text) for text in row.texts()) + " |"
 
 
 def _budgets(run: Run) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pytest
 from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, TargetFull, TargetRefused
-from harness import archive, provision
+from harness import archive, placing
 from targets import profile, shell, unpacking
 from targets.fake import FakeTransport, Fault
 from targets.local import LocalTransport
@@ -84,7 +84,7 @@ def test_what_would_land_outside_is_refused_and_never_sent(tmp_path: Path, name:
     path = foreign(tmp_path / "foreign.tar.gz", name, kind, link)
     device = LocalTransport(tmp_path / "device")
     with pytest.raises(HostError, match="outside of its folder"):
-        provision.placed(TARGET, device, path, "foreign", digest.of_file(path))
+        placing.placed(TARGET, device, path, "foreign", digest.of_file(path))
     assert not list(Path(device.root).rglob("*.tar.gz"))
 
 
@@ -93,15 +93,15 @@ def test_a_damaged_archive_is_never_sent(tmp_path: Path) -> None:
     sha256 = digest.of_file(path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(HostError, match="damaged"):
-        provision.placed(TARGET, LocalTransport(tmp_path / "device"), path, "tree", sha256)
+        placing.placed(TARGET, LocalTransport(tmp_path / "device"), path, "tree", sha256)
 
 
 def test_an_archive_is_sent_once_and_used_where_it_lies(tmp_path: Path) -> None:
     path, device = packed(tmp_path), LocalTransport(tmp_path / "device")
-    folder, sent = provision.placed(TARGET, device, path, "tree", digest.of_file(path))
+    folder, sent = placing.placed(TARGET, device, path, "tree", digest.of_file(path))
     assert sent == path.stat().st_size
     assert shell.run(device, [f"{folder}/bin/tool"], Deadline(30)).out == "works\n"
-    assert provision.placed(TARGET, device, path, "tree", digest.of_file(path)) == (folder, 0)
+    assert placing.placed(TARGET, device, path, "tree", digest.of_file(path)) == (folder, 0)
     assert not list(Path(device.root).rglob("*.tar.gz"))
 
 
@@ -110,7 +110,7 @@ def test_what_was_cut_off_is_never_used(tmp_path: Path) -> None:
     folder = Path(device.root, unpacking.FOLDER)
     (folder / "tree.new" / "bin").mkdir(parents=True)  # unpacking was interrupted
     (folder / "tree.tar.gz").write_bytes(path.read_bytes()[:100])  # sending was
-    _, sent = provision.placed(TARGET, device, path, "tree", digest.of_file(path))
+    _, sent = placing.placed(TARGET, device, path, "tree", digest.of_file(path))
     assert sent == path.stat().st_size
     assert sorted(entry.name for entry in folder.iterdir()) == ["tree"]
 
@@ -119,7 +119,7 @@ def test_an_archive_that_always_arrives_in_part_is_refused(tmp_path: Path) -> No
     path, device = packed(tmp_path), LocalTransport(tmp_path / "device")
     cut = FakeTransport(device, [Fault.model_validate({"on": "put", "kind": "truncate", "times": 9})])
     with pytest.raises(TargetRefused, match="did not arrive as it was sent"):
-        provision.placed(TARGET, cut, path, "tree", digest.of_file(path))
+        placing.placed(TARGET, cut, path, "tree", digest.of_file(path))
     assert not list(Path(device.root).rglob("tool"))
 
 
@@ -128,14 +128,14 @@ import sys
 from pathlib import Path
 from edgerig import digest
 from edgerig.errors import TargetFull
-from harness import provision
+from harness import placing
 from targets import profile
 from targets.local import LocalTransport
 root = Path(sys.argv[1])
 path = root.parent / "big.tar.gz"
 target = profile.resolve("box", {"box": {"architecture": ""}})
 try:
-    provision.placed(target, LocalTransport(root), path, "big", digest.of_file(path))
+    placing.placed(target, LocalTransport(root), path, "big", digest.of_file(path))
 except TargetFull as error:
     print(error.message)
 print([entry.name for entry in (root / "bundles").iterdir()])
@@ -157,11 +157,11 @@ def test_a_device_without_tar_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     path, device = packed(tmp_path), LocalTransport(tmp_path / "device")
     monkeypatch.setattr(unpacking, "SCRIPT", unpacking.SCRIPT.replace("| tar", "| no-such-tar"))
     with pytest.raises(TargetRefused, match="no-such-tar"):
-        provision.placed(TARGET, device, path, "tree", digest.of_file(path))
+        placing.placed(TARGET, device, path, "tree", digest.of_file(path))
 
 
 def test_a_device_that_is_full_when_it_is_sent(tmp_path: Path) -> None:
     path = packed(tmp_path)
     full = FakeTransport(LocalTransport(tmp_path / "device"), [Fault.model_validate({"on": "put", "kind": "full"})])
     with pytest.raises(TargetFull):
-        provision.placed(TARGET, full, path, "tree", digest.of_file(path))
+        placing.placed(TARGET, full, path, "tree", digest.of_file(path))

@@ -89,7 +89,7 @@ def test_a_run_where_there_are_none(tmp_path: Path) -> None:
         ("[run.a]\n", "unknown key 'run'.", "Did you mean 'runs'?"),
         ("[runs.a]\nthread = [1]\n", "unknown key 'runs.a.thread'.", "Did you mean 'threads'?"),
         ("[store]\nfoldr = 'x'\n", "unknown key 'store.foldr'.", "Did you mean 'folder'?"),
-        ("[runs.a]\nzzz = 1\n", "unknown key 'runs.a.zzz'.", "Known here: budget_s"),
+        ("[runs.a]\nzzz = 1\n", "unknown key 'runs.a.zzz'.", "Known here: baseline"),
         ("[runs.a]\nthreads = [0]\n", "'runs.a.threads.0': input should be greater than or equal to 1, not 0.", ""),
         ("[runs.a]\nthreads = 1\n", "'runs.a.threads': input should be a valid tuple, not 1.", ""),
         ("[runs.a]\nbudget_s = inf\n", "'runs.a.budget_s': input should be a finite number, not inf.", ""),

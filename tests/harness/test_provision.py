@@ -183,6 +183,46 @@ def test_runtimes_decide_what_is_needed() -> None:
     assert requirements(["tflite"], "armv7l")[-2:] == ["tflite-runtime", "numpy<2"]
 
 
+def test_a_version_has_an_environment_of_its_own(index: Path, device: Transport) -> None:
+    wheel(index, "onnxruntime", "2.0")
+    specs = ["onnxruntime==1.0", "onnxruntime==2.0"]
+    box = profile.resolve("box", {"box": {"architecture": "", "runtimes": specs}})
+    ready = ensure(box, device)
+    assert (ready.command, ready.environment, ready.refused) == ((sys.executable,), "system", {})
+    assert list(ready.commands) == specs
+    for spec, made in ready.own.items():
+        program = "import onnxruntime; print(onnxruntime.version)"
+        assert python_says(device, made.python, program) == spec.partition("==")[2]
+    assert ensure(box, device, wanted=["onnxruntime"]).own == {}  # what a run does not need is not made
+
+
+def test_a_version_that_is_nowhere_is_refused_and_the_others_go_on(index: Path, device: Transport) -> None:
+    box = profile.resolve("box", {"box": {"architecture": "", "environment": "venv"}})
+    ready = ensure(box, device, wanted=["onnxruntime==1.0", "onnxruntime==7", "null==1"])
+    assert list(ready.own) == ["onnxruntime==1.0"]
+    assert "there is no wheel of onnxruntime==7 for Python" in ready.refused["onnxruntime==7"]
+    assert "The newest versions that have one: 1.0." in ready.refused["onnxruntime==7"]
+    assert ready.refused["null==1"] == "the runtime null is no package, and has no versions."
+
+
+def test_runtimes_that_have_no_wheel_leave_the_environment_to_the_others(
+    index: Path, target: Target, device: Transport
+) -> None:
+    wheel(index, "ai-edge-litert", tag="cp39-cp39-manylinux_2_17_aarch64")
+    ready = ensure(target, device, wanted=["onnxruntime", "tflite"])
+    assert list(ready.refused) == ["tflite"]
+    assert "there is no wheel of ai-edge-litert for Python" in ready.refused["tflite"]
+    assert any(name.startswith("onnxruntime") for name in ready.packages)
+
+
+def test_a_device_for_which_there_is_no_opencv_does_without(index: Path, target: Target, device: Transport) -> None:
+    next(index.glob("opencv*")).unlink()
+    assert [name.partition("-")[0] for name in ensure(target, device).packages] == ["numpy", "onnxruntime"]
+    next(index.glob("numpy*")).unlink()
+    with pytest.raises(TargetRefused, match="no wheel of numpy"):
+        ensure(target, device, fresh=True)
+
+
 def fake_python(folder: Path, script: str) -> str:
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -288,3 +328,11 @@ def test_provisioning_is_a_command(index: Path, workplace: Workplace) -> None:
     assert (row["environment"], row["reused"], row["sent_bytes"] > 0) == ("venv", False, True)
     assert Path(row["python"]).exists()
     assert "box: venv, as it was" in workplace.run("provision", "box").stdout
+
+
+def test_the_command_shows_each_version(index: Path, workplace: Workplace) -> None:
+    runtimes = '["onnxruntime==1.0", "onnxruntime==7"]'
+    (workplace.folder / "edgerig.toml").write_text(f'[targets.box]\narchitecture = ""\nruntimes = {runtimes}\n')
+    done = workplace.run("provision", "box", code=3)
+    assert done.stdout.startswith("box: system, as it was\nbox: onnxruntime==1.0, made, ")
+    assert "box: onnxruntime==7: there is no wheel of onnxruntime==7" in done.stderr

@@ -1,0 +1,78 @@
+"""`edgerig nightly`: run, compare, decide, report, and an exit code that is red only when something broke."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import chronicle, places, plan, progress, retention, workflow
+from harness.commands import common
+from harness.commands.common import Words
+from harness.commands.run import stoppable, wait_option
+from harness.config import RunTable, Workspace
+from reports import files as reports_files
+from reports.formats import FORMATS, github
+from reports.history import History
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--judge", "judged", metavar="RUN", help="Measure nothing: judge this run of NAME again, as of today.")
+@common.several("--format", "formats", of=Words(), help=f"More files: {', '.join(FORMATS)}.")
+@common.summary_option
+@common.out_option
+@common.config_option
+@wait_option
+@common.json_option
+def nightly(
+    name: str | None,
+    judged: str | None,
+    out: Path | None,
+    config_path: Path | None,
+    wait_s: float,
+    as_json: bool,
+    **files: Any,
+) -> int:
+    """Measure NAME, a [runs.NAME] of edgerig.toml, compare it with its promoted baseline, and judge the night.
+
+    Exit codes: 1 a regression or a broken budget that nobody accepted; 3 a cell failed, more devices are missing than
+    missing_ok allows, or a cell has been silent for silent_nights; 4 nothing was measured; 0 otherwise.
+    """
+    common.known_formats(files["formats"])
+    page = common.summary_page() if files["summary"] else None
+    space = common.workspace(config_path)
+    table, runs = space.run_table(name), common.runs_folder(space, out)
+    with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
+        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, table, runs, wait_s)
+        run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
+        reports_files.write(run, folder, files["formats"])
+        _retire(space, runs, history)
+    if page:
+        github.append(run, page)
+    common.print_run(run, folder, as_json)
+    return run.night.exit_code if run.night else workflow.exit_code(run)
+
+
+def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, wait_s: float) -> Path:
+    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
+    for warning in planned.warnings:
+        common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
+    with stoppable(_then(name)):
+        _, folder = workflow.start(planned, runs, progress.shown_on(common.stderr()), wait_s)
+    return folder
+
+
+def _then(name: str | None) -> str:
+    return " ".join(word for word in ("edgerig nightly", name, "--judge latest") if word)
+
+
+def _retire(space: Workspace, runs: Path, history: History) -> None:
+    """Remove the runs that the configuration does not want to keep; it says nothing of this by default."""
+    old = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+    freed = sum(retention.remove(entry, runs) for entry in old)
+    if old:
+        click.echo(f"Removed {len(old)} old runs, {freed / 1e6:.1f} MB, as [store] says.", err=True)
