@@ -18,7 +18,7 @@ from harness.drops import drops
 from harness.plan import PlannedCell
 from harness.scores import Rows
 from harness.state import State
-from reports import budgets, collate, headline, records
+from reports import budgets, choice, collate, headline, records
 from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
 from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
@@ -74,6 +74,7 @@ def collect(state: State, folder: Path) -> Run:
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
+    run = run.model_copy(update={"choices": choice.choices(run)})
     return run.model_copy(update={"headline": headline.headline(run)})
 
 

@@ -298,6 +298,8 @@ def planned_variant(variant: Variant) -> PlannedVariant:
     files = tuple(
         _model_file(path, f"model{path.suffix}" if n == 0 else path.name) for n, path in enumerate(variant.files)
     )
+    named = tuple(records.VariantFile(name=file.path.name, sha256=file.sha256, bytes=file.bytes) for file in files)
+    info = info.model_copy(update={"files": named})
     return PlannedVariant(info=info, files=files, input=manifest.input.spec(), output=variant.output_spec())
 
 

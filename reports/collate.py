@@ -128,7 +128,7 @@ def collate(
             *endurance.realtime_metrics(measured.realtime),
         ),
         fingerprint=measured.fingerprint,
-        rounds=tuple(measured.rounds),
+        rounds=tuple(_with_median(entry, measured.frames) for entry in measured.rounds),
         memory=measured.memory,
         accuracy=measured.accuracy,
         operators=tuple(measured.operators),
@@ -199,6 +199,15 @@ def _counting(times: NDArray[np.int64], warmup: int) -> NDArray[np.int64]:
     if times.ndim != 2 or times.shape[1] != len(STAGES):
         raise ValueError(f"frames must be [n, {len(STAGES)}], not {list(times.shape)}")
     return times[warmup:]
+
+
+def _with_median(entry: Round, frames: Frames) -> Round:
+    """Return a round with the end-to-end median of its frames that count."""
+    if entry.number not in frames:
+        return entry
+    times = _counting(frames[entry.number], entry.warmup)[:, -1]
+    known = times[times >= 0]
+    return entry.model_copy(update={"p50_ms": float(np.median(known)) / _NS_PER_MS}) if known.size else entry
 
 
 def _stage_metrics(stage: str, rounds_ns: Sequence[NDArray[np.int64]]) -> list[Metric]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import baselines, foresee, lease, limits, places, plan, progress, schedule, workflow
+from harness import foresee, lease, limits, prepare, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -103,9 +103,7 @@ def run(
     budgets = limits.over(configured["budgets"], limits.parsed(required))
     table = toml.validated(RunTable, {**configured, **given, "budgets": budgets}, "the command line")
     runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
-    beside = baselines.find(table.baseline, runs) if table.baseline else None
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(runs))
+    planned = prepare.prepared(space, table, runs, name=name, argv=argv)
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, comparison_view, energy, engines, figures, instructions, peers
+from reports import agreement, budgets, choice, comparison_view, energy, engines, figures, instructions, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -78,6 +78,8 @@ def _budgets(run: Run) -> Iterator[str]:
         if check.verdict is not Judgement.MET:
             step = f" → {check.next_step}" if check.next_step else ""
             yield f"- {_plain(budgets.sentence(run, check) + step)}"
+    for line in choice.sentences(run) if run.budgets else []:
+        yield f"- {_plain(line)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
