@@ -33,8 +33,10 @@ class RunTable(Table):
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
     faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
     targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names of targets")
-    runtimes: tuple[str, ...] = Field((), description="all that read a variant's format by default")
-    providers: tuple[str, ...] = Field((), description="the runtime's own by default")
+    runtimes: tuple[str, ...] = Field(
+        (), description="with ==VERSION or without; that of a variant's format by default"
+    )
+    providers: tuple[str, ...] = Field((), description="with ?OPTION=VALUE or without; cpu by default")
     threads: tuple[Positive, ...] = Field((1,), min_length=1)
     setting: Setting = "default"
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")

@@ -101,7 +101,7 @@ class Profile(Table):
         index: for environment "venv", address of the package index that is asked for the runtimes, and for them alone.
         wheels: the same as files on this machine, beginning at edgerig.toml; "*" is allowed.
         packages: what pip is asked for instead of a runtime's own package, e.g. { onnxruntime = "onnxruntime-gpu" }.
-        runtimes: which to use when a run names none; () is every one that fits the variant.
+        runtimes: which to use when a run names none, with ==VERSION or without; () is that of the variant's format.
         affinity: processors to measure on; None is as found.
         cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
             or a mask ("0xf0"), or a list.
