@@ -86,7 +86,7 @@ def _row(run: Run, cell: Cell) -> tuple[str, ...]:
     key = cell.key
     return (
         _plain(key.variant),
-        _plain(key.target),
+        _plain(key.target) + (" (emulated)" if run.target(key.target).emulated else ""),
         _plain(f"{key.runtime} {key.provider}"),
         str(key.threads),
         figures.latency(cell),
