@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from reports import (
     agreement,
     budgets,
+    choice,
     comparison_view,
     endurance,
     energy,
+    engines,
     figures,
     instructions,
     peers,
@@ -37,8 +39,8 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
-    parts += [budget_table(run)] if run.budgets else []
-    told = (instructions, energy, agreement, endurance, peers)
+    parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
+    told = (instructions, engines, energy, agreement, endurance, peers)
     parts += [Text(line) for about in told for line in about.sentences(run)]
     parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
