@@ -284,7 +284,7 @@ def planned_variant(variant: Variant) -> PlannedVariant:
         name=variant.name,
         file=variant.path.name,
         format=variant.format,
-        sha256=variant.sha256,
+        sha256=variant.identity,
         bytes=variant.bytes,
         parent=manifest.parent,
         techniques=manifest.techniques,
