@@ -4,7 +4,8 @@
 
     run = edgerig.benchmark("models/", faces="faces/", targets=["x86"])
     run.cells, run.results          # pandas data frames
-    edgerig.load_run("runs/latest")
+    edgerig.load_run("latest")
+    edgerig.pick(run)               # what to ship on each target
 
 This package is also the floor that the others stand on (errors, deadlines, files, preprocess, metrics). It imports
 nothing above itself: the names below are loaded when they are first asked for (PEP 562).
@@ -16,9 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import BenchmarkRun, benchmark, load_run
+    from harness.api import BenchmarkRun, benchmark, load_run, pick
 
-__all__ = ["BenchmarkRun", "benchmark", "load_run"]
+__all__ = ["BenchmarkRun", "benchmark", "load_run", "pick"]
 
 
 def __getattr__(name: str) -> Any:

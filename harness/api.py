@@ -1,4 +1,4 @@
-"""The same from Python: `edgerig.benchmark` and `edgerig.load_run`."""
+"""The same from Python: `edgerig.benchmark`, `edgerig.load_run`, `edgerig.pick`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from edgerig import toml
-from harness import baselines, collect, config, places, plan, progress, schedule, state, workflow
+from harness import choosing, collect, config, prepare, progress, state, workflow
 from harness.config import RunTable
 from harness.progress import Progress
 from reports import text
+from reports.deployment import Deployment
 from reports.records import Run
 
 Paths = str | Path | Sequence[str | Path]
@@ -100,11 +101,24 @@ def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
         **more,
     }
     table = toml.validated(RunTable, asked, "edgerig.benchmark")
-    beside = baselines.find(table.baseline, Path(out)) if table.baseline else None
-    planned = plan.make(config.load(None), table, packs=places.packs(), argv=["edgerig.benchmark"], baseline=beside)
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(Path(out)))
+    planned = prepare.prepared(config.load(None), table, Path(out), argv=["edgerig.benchmark"])
     teller: Progress = progress.shown_on(progress.on_stderr()) if show_progress else progress.Silent()
     return BenchmarkRun(*workflow.start(planned, Path(out), teller))
+
+
+def pick(run: BenchmarkRun | str | Path, *, targets: Sequence[str] = (), rank: str = "p50_ms") -> Deployment:
+    """Return what to ship on each target, the content of choice.json.
+
+    Args:
+        run: a run, or what `load_run` takes.
+        targets: those to choose for; all of the run by default.
+        rank: the figure to rank by, the name of a budget.
+
+    Raises:
+        edgerig.errors.UserError: there is no such run, target or figure.
+    """
+    loaded = run if isinstance(run, BenchmarkRun) else load_run(run)
+    return choosing.chosen(loaded.record, rank, tuple(targets))
 
 
 def _words(variants: Paths) -> tuple[str, ...]:

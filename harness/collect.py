@@ -18,7 +18,7 @@ from harness.drops import drops
 from harness.plan import PlannedCell
 from harness.scores import Rows
 from harness.state import State
-from reports import budgets, collate, headline, records
+from reports import budgets, choice, collate, headline, records
 from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
 from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
@@ -74,6 +74,7 @@ def collect(state: State, folder: Path) -> Run:
     )
     warnings = (*run.warnings, *_wrong_way_round(run))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
+    run = run.model_copy(update={"choices": choice.choices(run)})
     return run.model_copy(update={"headline": headline.headline(run)})
 
 
@@ -146,6 +147,7 @@ def _scored(state: State, cell: Cell, done: Pass) -> Scored:
 def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> Cell:
     accuracy, metrics = (done.accuracy, done.metrics) if done else (None, ())
     rounds = state.judged(cell)
+    target = next(target for target in state.plan.targets if target.name == cell.key.target)
     measured = Measured(
         rounds=rounds,
         frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
@@ -156,10 +158,11 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         operators=state.operators.get(cell.id, ()),
         sustained=state.sustained.get(cell.id),
         realtime=state.realtime.get(cell.id),
+        engine_build_ms=(build.ms or None) if (build := state.builds.get(cell.scores_id)) else None,
+        counts_instructions=target.settings.counts_instructions,
     )
     outcome, reason, step = _known_outcome(state, cell)
     method = state.plan.method_on(cell.key.target)
-    target = next(target for target in state.plan.targets if target.name == cell.key.target)
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
     collated = finish(outcome=outcome, reason=reason, next_step=step)
@@ -179,9 +182,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
     """Return an outcome that the passes themselves do not tell, its reason and a next step."""
     if cell.unsupported:
         return Outcome.UNSUPPORTED, cell.unsupported, ""
-    check = state.checks.get(cell.id)
-    if check and check.outcome is not Outcome.OK:
-        return check.outcome, check.reason, ""
+    if early := _early(state, cell):
+        return (*early, "")
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
     if cell.id in state.skipped:
@@ -193,6 +195,14 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         "the run was interrupted before this cell was done.",
         f"edgerig resume {state.plan.id}",
     )
+
+
+def _early(state: State, cell: PlannedCell) -> tuple[Outcome, str] | None:
+    """Return what became of a cell that did not come to its rounds."""
+    build, check = state.builds.get(cell.scores_id), state.checks.get(cell.id)
+    if build and build.outcome is not Outcome.OK:
+        return build.outcome, f"building its engine: {build.reason}"
+    return (check.outcome, check.reason) if check and check.outcome is not Outcome.OK else None
 
 
 def _complete(state: State, cell: PlannedCell) -> bool:
@@ -249,6 +259,7 @@ def _target(state: State, target: Target) -> records.Target:
         profile=target.profile,
         transport=profile.transport,
         emulated=profile.emulated,
+        counts_instructions=profile.counts_instructions,
         settings={
             "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
             **found,

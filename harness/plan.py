@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import method
+from harness import method, sources
 from harness.config import RunTable, Workspace
 from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
@@ -24,7 +24,7 @@ from model_zoo.faceset import Face, FaceSet, Pack
 from model_zoo.manifest import Variant
 from reports import records
 from reports.collate import cell_id
-from targets.profile import Target
+from targets.profile import Profile, Target
 
 
 class Planned(BaseModel):
@@ -118,7 +118,10 @@ class Plan(Planned):
 
     def method_on(self, target: str) -> records.Method:
         """Return how a target is measured: an emulator's times say nothing, so it runs few frames."""
-        return method.emulated(self.method) if self._emulated(target) else self.method
+        settings = self._settings(target)
+        if settings.counts_instructions:
+            return method.counting(self.method)
+        return method.emulated(self.method) if settings.emulated else self.method
 
     def images_on(self, target: str) -> list[Face]:
         """Return the faces that a target scores."""
@@ -126,7 +129,10 @@ class Plan(Planned):
         return [face for face in self.faces.images if not few or face.path in few]
 
     def _emulated(self, target: str) -> bool:
-        return next(entry for entry in self.targets if entry.name == target).settings.emulated
+        return self._settings(target).emulated
+
+    def _settings(self, target: str) -> Profile:
+        return next(entry for entry in self.targets if entry.name == target).settings
 
     def cells_on(self, target: str) -> list[PlannedCell]:
         """Return the cells of one target, in the plan's order."""
@@ -145,9 +151,10 @@ class Plan(Planned):
     def seconds(self, target: str) -> tuple[float, float]:
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
-        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * ((3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         plan = self.method_on(target)
+        slower = method.slower(plan)
+        passes = len({cell.scores_id for cell in cells}) * slower * (1 + 0.01 * len(self.images_on(target)))
+        other = len(cells) * (slower * (3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
@@ -160,7 +167,7 @@ class Plan(Planned):
     def round_seconds(self, target: str) -> float:
         """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
         plan = self.method_on(target)
-        return 0.6 + plan.warmup_s + plan.round_s
+        return method.slower(plan) * 0.6 + plan.warmup_s + plan.round_s
 
 
 def make(
@@ -191,7 +198,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
-    _refuse_missing_tools(targets)
+    _refuse_missing_files(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells([entry.info for entry in variants], target, table)]
@@ -278,7 +285,7 @@ def planned_variant(variant: Variant) -> PlannedVariant:
         name=variant.name,
         file=variant.path.name,
         format=variant.format,
-        sha256=variant.sha256,
+        sha256=variant.identity,
         bytes=variant.bytes,
         parent=manifest.parent,
         techniques=manifest.techniques,
@@ -292,6 +299,8 @@ def planned_variant(variant: Variant) -> PlannedVariant:
     files = tuple(
         _model_file(path, f"model{path.suffix}" if n == 0 else path.name) for n, path in enumerate(variant.files)
     )
+    named = tuple(records.VariantFile(name=file.path.name, sha256=file.sha256, bytes=file.bytes) for file in files)
+    info = info.model_copy(update={"files": named})
     return PlannedVariant(info=info, files=files, input=manifest.input.spec(), output=variant.output_spec())
 
 
@@ -392,8 +401,9 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
             )
 
 
-def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+def _refuse_missing_files(targets: Iterable[Target]) -> None:
     for target in targets:
+        sources.of(target)  # names the wheel that is missing
         native = target.settings.native
         if native and not native.is_file():
             raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")

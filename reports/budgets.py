@@ -54,7 +54,9 @@ BUDGETS = {
     "p90_ms": Budget("latency_p90", "end_to_end", "ms", "90th percentile of the time of a frame"),
     "p95_ms": Budget("latency_p95", "end_to_end", "ms", "95th percentile of the time of a frame"),
     "p99_ms": Budget("latency_p99", "end_to_end", "ms", "99th percentile of the time of a frame"),
-    "sustained_p95_ms": Budget("sustained_p95", "end_to_end", "ms", "95th percentile at the end of a long run"),
+    "sustained_p95_ms": Budget(
+        "sustained_p95", "end_to_end", "ms", "95th percentile at the end of a sustained pass", sampled=False
+    ),
     "load_ms": Budget("load_ms", "all", "ms", "time to load the model"),
     "peak_mb": Budget("vm_hwm_mb", "all", "MiB", "peak resident memory of the process", of_device=False, sampled=False),
     "size_mb": Budget("", "all", "MB", "size of the model's files", of_device=False, sampled=False),
@@ -126,7 +128,7 @@ def _judged(run: Run, cell: Cell, name: str, limit: float, found: Metric | None)
     keeps, breaks = (ends.high <= limit, ends.low > limit) if budget.at_most else (ends.low >= limit, ends.high < limit)
     if keeps:
         return Judgement.MET, "", ""
-    if breaks and budget.of_device and cell.verdict and cell.verdict.trust is Trust.THROTTLED:
+    if breaks and budget.of_device and budget.sampled and cell.verdict and cell.verdict.trust is Trust.THROTTLED:
         return Judgement.UNDECIDED, f"beyond the limit, but {cell.verdict.reason}", cell.verdict.next_step
     if breaks:
         return Judgement.BROKEN, "", ""
@@ -161,6 +163,8 @@ def _missing(run: Run, cell: Cell, name: str) -> Judged:
         return Judgement.UNDECIDED, reason, "more rounds, or --full"
     if name == "auc_drop":
         parent = run.variant(cell.key.variant).parent
+        if not parent:
+            return Judgement.NOT_MEASURED, "the variant was made of no other", "name its parent in the manifest"
         reason = f"its parent {parent} has no scores on {cell.key.target}"
         return Judgement.NOT_MEASURED, reason, f"measure {parent} in the same run"
     return Judgement.NOT_MEASURED, "there is no such figure", ""

@@ -109,6 +109,7 @@ class Point:
     ms: tuple[float, float, float]  # low, value, high
     quality: tuple[float, float, float]
     megabytes: float
+    front: bool = False  # no other cell beats it in all that is weighed
 
 
 @contextmanager
@@ -285,6 +286,14 @@ def _draw_point(axes: Axes, point: Point) -> None:
     axes.plot([ms_low, ms_high], [value, value], **line)
     axes.plot([ms, ms], [low, high], **line)
     axes.plot([ms], [value], zorder=5, **_marker(point.style, marker_size(point.megabytes)))
+    if point.front:
+        ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.1}
+        axes.plot([ms], [value], "o", markersize=ring_size(point), alpha=0.75, zorder=4, **ring)
+
+
+def ring_size(point: Point) -> float:
+    """Return the diameter in pixels of the ring round a point."""
+    return marker_size(point.megabytes) + 7
 
 
 def marker_size(megabytes: float) -> float:
@@ -363,7 +372,7 @@ def place_labels(axes: Axes, points: Sequence[Point]) -> list[Label]:
 
 def _marker_box(axes: Axes, point: Point) -> Box:
     x, y = axes.transData.transform((point.ms[1], point.quality[1]))
-    reach = marker_size(point.megabytes) / 2
+    reach = (ring_size(point) if point.front else marker_size(point.megabytes)) / 2
     return float(x) - reach, float(y) - reach, float(x) + reach, float(y) + reach
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, energy, statistics
+from reports import decide, endurance, energy, instructions, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -80,6 +80,8 @@ class Measured:
     operators: Sequence[OperatorTime] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
+    engine_build_ms: float | None = None  # of a provider that compiled the model in this run
+    counts_instructions: bool = False  # the clock of the frames goes on by 1 ns for each instruction
 
 
 def collate(
@@ -105,6 +107,7 @@ def collate(
     """
     times = latency_metrics(measured.rounds, measured.frames)
     p50 = next((m for m in times if (m.metric, m.scope) == ("latency_p50", END_TO_END)), None)
+    counts = instructions.metrics(counted(measured.rounds), measured.frames) if measured.counts_instructions else ()
     drawn = () if emulated else energy.metrics(counted(measured.rounds), measured.frames)
     found, why = (outcome, reason) if outcome else _outcome(measured)
     return Cell(
@@ -116,14 +119,16 @@ def collate(
         verdict=verdict(measured.rounds, method, p50, emulated),
         metrics=(
             *times,
+            *counts,
             *drawn,
+            *_engine_metrics(measured.engine_build_ms),
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,
             *endurance.sustained_metrics(measured.sustained),
             *endurance.realtime_metrics(measured.realtime),
         ),
         fingerprint=measured.fingerprint,
-        rounds=tuple(measured.rounds),
+        rounds=tuple(_with_median(entry, measured.frames) for entry in measured.rounds),
         memory=measured.memory,
         accuracy=measured.accuracy,
         operators=tuple(measured.operators),
@@ -196,6 +201,15 @@ def _counting(times: NDArray[np.int64], warmup: int) -> NDArray[np.int64]:
     return times[warmup:]
 
 
+def _with_median(entry: Round, frames: Frames) -> Round:
+    """Return a round with the end-to-end median of its frames that count."""
+    if entry.number not in frames:
+        return entry
+    times = _counting(frames[entry.number], entry.warmup)[:, -1]
+    known = times[times >= 0]
+    return entry.model_copy(update={"p50_ms": float(np.median(known)) / _NS_PER_MS}) if known.size else entry
+
+
 def _stage_metrics(stage: str, rounds_ns: Sequence[NDArray[np.int64]]) -> list[Metric]:
     rounds_ms = [times / _NS_PER_MS for times in rounds_ns if times.size]
     if not rounds_ms:
@@ -250,6 +264,12 @@ def _cold_starts(rounds: Sequence[Round]) -> Iterator[Metric]:
         yield _metric("cold_start_p50", "all", "ms", statistics.percentile(whole, 50), len(whole), True)
         yield _metric("cold_start_min", "all", "ms", min(whole), len(whole), True)
         yield _metric("cold_start_max", "all", "ms", max(whole), len(whole), True)
+
+
+def _engine_metrics(ms: float | None) -> Iterator[Metric]:
+    """Yield the time that a provider took to compile the model; nothing where it found what it had made before."""
+    if ms:
+        yield _metric("engine_build_ms", "all", "ms", ms, 1, True)
 
 
 # --- memory ---

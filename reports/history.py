@@ -314,7 +314,7 @@ def _night(run: Run) -> dict[str, object]:
 def _cells(run: Run, verdicts: Mapping[str, str]) -> Iterator[dict[str, object]]:
     emulated = {target.name: target.emulated for target in run.targets}
     variants = {variant.name: variant for variant in run.variants}
-    for cell in run.cells:
+    for cell in run.candidates:  # what stood beside them for comparison has no history of its own
         variant = variants.get(cell.key.variant)
         yield {
             "cell": cell_id(cell.key),

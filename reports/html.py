@@ -20,10 +20,13 @@ from reports import (
     agreement,
     budgets,
     charts,
+    choice,
     comparison_view,
     endurance,
     energy,
+    engines,
     figures,
+    instructions,
     nights,
     peers,
 )
@@ -34,6 +37,7 @@ from reports.records import (
     STAGES,
     BudgetCheck,
     Cell,
+    Choice,
     Fingerprint,
     Judgement,
     Metric,
@@ -99,6 +103,8 @@ def environment() -> jinja2.Environment:
         "sign": lambda word: _SIGNS.get(str(word), "✕"),
         "tone": _tone,
         "moment": lambda text: text.replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC"),
+        "millions": instructions.millions,
+        "spread": instructions.spread,
         "difference": agreement.difference,
         "plain": lambda name: str(name).replace("_", " "),
     }
@@ -149,6 +155,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "distribution": list(_distributions(settings, looks, frames)),
         "stages": list(_stages(settings)),
         "budgets": _budgets(run),
+        "choices": _choices(run, looks),
         "budget_counts": budgets.counts(run),
         "trade": list(_trades(run, settings, looks)),
         "stage_colours": charts.STAGE_COLOURS,
@@ -157,6 +164,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "margin": run.gates.margin,
         "against": comparison_view.against(run),
         "agreement": agreement.by_kind(run),
+        "engines": engines.sentences(run),
         "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
         "courses": list(_courses(run, looks)),
@@ -340,9 +348,17 @@ def _trades(run: Run, settings: Settings, looks: dict[str, Style]) -> Iterator[C
     quality = "auc" if any(cell.value("auc", "all") is not None for cell in run.cells) else "accuracy"
     shown = "AUC" if quality == "auc" else quality
     sizes = {variant.name: variant.bytes / 1e6 for variant in run.variants}
+    front = {id for one in run.choices for id in one.front}
     for place, (setting, cells) in enumerate(settings.items()):
         points = [
-            Point(name, looks.get(cell.key.variant, Style(0)), ms, good, sizes.get(cell.key.variant, 1.0))
+            Point(
+                name,
+                looks.get(cell.key.variant, Style(0)),
+                ms,
+                good,
+                sizes.get(cell.key.variant, 1.0),
+                cell.id in front,
+            )
             for name, cell in zip(_names(cells), cells, strict=True)
             if (ms := _ends(cell.metric("latency_p50", "end_to_end"))) and (good := _ends(cell.metric(quality, "all")))
         ]
@@ -414,6 +430,32 @@ def _budgets(run: Run) -> list[Held]:
 def _held(check: BudgetCheck, cell: Cell) -> Held:
     value, _, interval = budgets.measured(check).partition(" (")
     return Held(check, cell, budgets.limit_of(check), value, interval.rstrip(")"))
+
+
+# --- the choice ---
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to ship on a target, and the cells that no other beats there."""
+
+    choice: Choice
+    sentence: str
+    front: list[Row]
+    left_out: list[tuple[str, str]]
+
+
+def _choices(run: Run, looks: dict[str, Style]) -> list[Chosen]:
+    """Return the choices on real targets that have a choice: more than one cell, or a budget."""
+    names = {cell.id: str(cell.key) for cell in run.cells}
+    found = []
+    for one in run.choices:
+        cells = [cell for cell in run.candidates if cell.key.target == one.target]
+        if not run.target(one.target).emulated and (len(cells) > 1 or run.budgets):
+            front = [_row(run, run.cell(id), looks, 0.0) for id in one.front]
+            left = [(names[entry.cell], entry.reason) for entry in one.left_out]
+            found.append(Chosen(one, choice.sentence(run, one), front, left))
+    return found
 
 
 # --- memory, conditions, operators, fingerprints ---

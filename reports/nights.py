@@ -13,7 +13,7 @@ from datetime import date, datetime
 
 from reports.history import NO_REPORT, Known
 from reports.patterns import path
-from reports.records import Acceptance, Cell, Finding, Key, Night, Outcome, Run
+from reports.records import Acceptance, Cell, Decision, Finding, Key, Night, Outcome, Run
 from reports.worse import Worse
 
 LOUD = ("red", "alarm", "not ok")  # levels of findings that make a night not good
@@ -71,7 +71,7 @@ def judge(run: Run, facts: Facts, now: datetime) -> Night:
 
 def _exit_code(run: Run, findings: Iterable[Finding]) -> int:
     """Return the code that outranks the others: 4, 1, 3, 0."""
-    if not any(cell.outcome is Outcome.OK for cell in run.cells):
+    if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
     codes = {finding.exit_code for finding in findings}
     return next((code for code in (1, 3) if code in codes), 0)
@@ -89,8 +89,23 @@ def _compared(run: Run, facts: Facts) -> Iterator[Finding]:
         name = f"'{facts.job}'" if facts.job else "this name"
         text = f"Nothing was compared: no run of {name} is promoted yet. Next: edgerig baseline promote {run.id}"
         yield Finding(kind="baseline", exit_code=0, text=text)
+    yield from _undecided(run)
     for entry in facts.worse:
         yield Finding(kind=entry.kind, exit_code=1, text=entry.text, cells=(entry.cell,), metric=entry.metric)
+
+
+def _undecided(run: Run) -> Iterator[Finding]:
+    """Yield notes on comparisons that are neither good nor red."""
+    unconfirmed = [entry for entry in run.comparisons if entry.decision is Decision.REGRESSION and not entry.red]
+    undecided = [entry for entry in run.comparisons if entry.decision is Decision.UNDECIDED]
+    for entry in unconfirmed:
+        text = f"{path(run.cell(entry.cell).key)}: slower in one session, not confirmed by a second one: not red."
+        yield Finding(kind="baseline", exit_code=0, text=text, cells=(entry.cell,))
+    if undecided:
+        text = (
+            f"{len(undecided)} of {len(run.comparisons)} comparisons are undecided; the report says what would decide."
+        )
+        yield Finding(kind="baseline", exit_code=0, text=text, cells=tuple(entry.cell for entry in undecided))
 
 
 def _failed(run: Run) -> Iterator[Finding]:

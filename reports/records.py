@@ -135,6 +135,7 @@ class Round(Record):
     frames: str | None = None  # file under frames/, int64 ns [n, 5]
     warmup: int = 0  # rows of it that do not count
     frames_s: tuple[float, float] | None = None  # begin and end of those that do, on the clock of the vitals
+    p50_ms: float | None = None  # end to end, of the rows that count; set when collected
     import_ms: float | None = None
     load_ms: float | None = None
     first_frame_ms: float | None = None
@@ -283,6 +284,14 @@ class AuthorFigure(Record):
     source: str = ""
 
 
+class VariantFile(Record):
+    """A file of a model, by content."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
 class Variant(Record):
     """What a report needs to know of a variant."""
 
@@ -291,6 +300,7 @@ class Variant(Record):
     format: str
     sha256: str
     bytes: int
+    files: tuple[VariantFile, ...] = ()  # all of them, the model file first; () in runs of older versions
     parent: str = ""
     techniques: tuple[str, ...] = ()
     parameters: int | None = None
@@ -309,6 +319,7 @@ class Target(Record):
     profile: str
     transport: str
     emulated: bool = False
+    counts_instructions: bool = False  # its clock goes on by 1 ns for each instruction
     device: str = ""  # board or cpu
     cpu: str | None = None
     cores: int | None = None
@@ -525,6 +536,31 @@ class Agreement(Record):
     confounders: tuple[Confounder, ...] = ()
 
 
+class LeftOut(Record):
+    """A cell that cannot be chosen, and why."""
+
+    cell: str
+    reason: str
+
+
+class Choice(Record):
+    """Which cell of a target to ship.
+
+    verdict is "chosen", "undecided" where the figures do not tell some cells apart, or "none" where no cell may be
+    shipped; `between` are the cells that it is undecided between, the best first.
+    """
+
+    target: str
+    rank: str  # the figure that is ranked by, a key of reports.budgets.BUDGETS
+    verdict: Literal["chosen", "undecided", "none"]
+    cell: str = ""
+    between: tuple[str, ...] = ()
+    reason: str
+    next_step: str = ""
+    front: tuple[str, ...] = ()  # cells that no other beats in time, AUC, size and memory together
+    left_out: tuple[LeftOut, ...] = ()
+
+
 class Method(Record):
     """How a run measured."""
 
@@ -598,6 +634,7 @@ class Run(Record):
     targets: tuple[Target, ...]
     cells: tuple[Cell, ...]
     budgets: tuple[BudgetCheck, ...] = ()
+    choices: tuple[Choice, ...] = ()
     baseline: Baseline | None = None
     gates: Gates = Gates()
     comparisons: tuple[Comparison, ...] = ()

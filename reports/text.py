@@ -5,7 +5,19 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from reports import agreement, budgets, comparison_view, endurance, energy, figures, peers, tables
+from reports import (
+    agreement,
+    budgets,
+    choice,
+    comparison_view,
+    endurance,
+    energy,
+    engines,
+    figures,
+    instructions,
+    peers,
+    tables,
+)
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Outcome, Run, Target
@@ -27,9 +39,10 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
-    parts += [budget_table(run)] if run.budgets else []
-    parts += [Text(line) for line in (*energy.sentences(run), *agreement.sentences(run), *endurance.sentences(run))]
-    parts += [Text(line) for line in (*peers.sentences(run), *figures.notes(run))]
+    parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
+    told = (instructions, engines, energy, agreement, endurance, peers)
+    parts += [Text(line) for about in told for line in about.sentences(run)]
+    parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
     parts += night_lines(run.night) if run.night else []
     return Group(*parts)
@@ -60,12 +73,13 @@ def table(run: Run, target: Target) -> Table:
     cells = _cells(run, target)
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(_title(target, cells)), title_justify="left")
     shown.add_column("variant", overflow="fold", min_width=12)
-    for name in ("thr", "p50 ms", "p95", "fps", "MiB", "AUC", "MB"):
+    # Frames per second of an emulator are good for nothing; instructions, where they are counted, are.
+    for name in ("thr", "p50 ms", "p95", "M instr" if target.emulated else "fps", "MiB", "AUC", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("trust", no_wrap=True)
     mixed = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
     for cell in cells:
-        name, *numbers = _row(run, cell)
+        name, *numbers = _row(run, cell, target.emulated)
         name += f"\n  {cell.key.runtime} {cell.key.provider}" if mixed else ""
         word = figures.standing(cell)
         standing = Text(word, style=_COLOURS.get(word, "yellow"))
@@ -169,13 +183,13 @@ def _html_row(values: tuple[str, ...]) -> str:
     return Markup("<tr>{}</tr>").format(cells)
 
 
-def _row(run: Run, cell: Cell) -> tuple[str, ...]:
+def _row(run: Run, cell: Cell, emulated: bool = False) -> tuple[str, ...]:
     return (
         cell.key.variant,
         str(cell.key.threads),
         figures.latency(cell),
         figures.number(cell.value("latency_p95", "end_to_end")),
-        figures.number(cell.value("fps", "end_to_end")),
+        instructions.millions(cell, "end_to_end") if emulated else figures.number(cell.value("fps", "end_to_end")),
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),
         figures.megabytes(run, cell),

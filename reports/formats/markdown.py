@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, comparison_view, energy, figures, peers
+from reports import agreement, budgets, choice, comparison_view, energy, engines, figures, instructions, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -44,7 +44,8 @@ def _lines(run: Run) -> Iterator[str]:
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    for line in (*energy.sentences(run), *agreement.sentences(run), *peers.sentences(run), *figures.notes(run)):
+    told = (instructions, engines, energy, agreement, peers)
+    for line in (*(line for about in told for line in about.sentences(run)), *figures.notes(run)):
         yield f"- {_plain(line)}"
     for line in run.warnings:
         yield f"- {_plain(line)}"
@@ -77,13 +78,15 @@ def _budgets(run: Run) -> Iterator[str]:
         if check.verdict is not Judgement.MET:
             step = f" → {check.next_step}" if check.next_step else ""
             yield f"- {_plain(budgets.sentence(run, check) + step)}"
+    for line in choice.sentences(run) if run.budgets else []:
+        yield f"- {_plain(line)}"
 
 
 def _row(run: Run, cell: Cell) -> tuple[str, ...]:
     key = cell.key
     return (
         _plain(key.variant),
-        _plain(key.target),
+        _plain(key.target) + (" (emulated)" if run.target(key.target).emulated else ""),
         _plain(f"{key.runtime} {key.provider}"),
         str(key.threads),
         figures.latency(cell),

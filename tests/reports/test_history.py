@@ -71,6 +71,12 @@ def test_what_a_night_found_is_read_back(history: History, run: Run) -> None:
     assert [row.emulated for row in rows] == [cell.key.target == "arm64" for cell in run.cells]
 
 
+def test_what_stood_beside_for_comparison_has_no_history(history: History, run: Run) -> None:
+    beside = run.cells[1].model_copy(update={"role": "baseline"})
+    history.add(night(run, 1).model_copy(update={"cells": (run.cells[0], beside)}), {})
+    assert [row.key for row in history.cells()] == [run.cells[0].key]
+
+
 def test_a_night_that_is_judged_again_is_replaced(history: History, run: Run) -> None:
     history.add(night(run, 1, exit_code=1), {})
     history.add(night(run, 1, exit_code=0), {})

@@ -10,7 +10,7 @@ import pytest
 from reports import nights
 from reports.history import Known
 from reports.nights import Facts, Silent
-from reports.records import Acceptance, Cell, Key, Night, Outcome, Run
+from reports.records import Acceptance, Cell, Comparison, Decision, Key, Night, Outcome, Run
 from reports.worse import Worse
 
 TODAY = date(2026, 1, 10)
@@ -77,6 +77,26 @@ def test_a_regression_outranks_what_is_missing(lab: Run) -> None:
     assert night.exit_code == 1
     assert [finding.level for finding in night.findings] == ["red", "not ok"]
     assert nights.sentence(night) == "The night of 'nightly' is red: 1 red, 1 not ok."
+
+
+def test_what_is_not_decided_or_not_confirmed_is_a_note(lab: Run) -> None:
+    told = [(Decision.UNDECIDED, None), (Decision.REGRESSION, False), (Decision.SAME, None)]
+    compared = tuple(
+        Comparison(cell=cell.id, baseline="b", decision=decision, confirmed=confirmed)
+        for cell, (decision, confirmed) in zip(lab.cells, told, strict=False)
+    )
+    night = judged(lab.model_copy(update={"comparisons": compared}))
+    assert night.exit_code == 0
+    assert texts(night) == [
+        "note: int8/x86/onnxruntime/cpu/1: slower in one session, not confirmed by a second one: not red.",
+        "note: 1 of 3 comparisons are undecided; the report says what would decide.",
+    ]
+
+
+def test_a_baseline_alone_is_nothing_measured(lab: Run) -> None:
+    lost = without(lab, "x86", "pi4", "pi5")
+    beside = lab.cells[0].model_copy(update={"role": "baseline", "id": "beside"})
+    assert judged(lost.model_copy(update={"cells": (*lost.cells, beside)})).exit_code == 4
 
 
 @pytest.mark.parametrize(
