@@ -105,11 +105,11 @@ class Workspace:
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
         target = profile.resolve(name, self.config.targets, str(self.path or NAME))
-        native = target.settings.native
-        if native is None:
-            return target
-        settings = target.settings.model_copy(update={"native": self.folder.absolute() / native})
-        return target.model_copy(update={"settings": settings})
+        settings, here = target.settings, self.folder.absolute()
+        paths: dict[str, object] = {"wheels": tuple(str(here / pattern) for pattern in settings.wheels)}
+        if settings.native is not None:
+            paths["native"] = here / settings.native
+        return target.model_copy(update={"settings": settings.model_copy(update=paths)})
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import method
+from harness import method, sources
 from harness.config import RunTable, Workspace
 from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
@@ -151,9 +151,10 @@ class Plan(Planned):
     def seconds(self, target: str) -> tuple[float, float]:
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
-        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * len(self.images_on(target)))
-        other = len(cells) * ((3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         plan = self.method_on(target)
+        slower = method.slower(plan)
+        passes = len({cell.scores_id for cell in cells}) * slower * (1 + 0.01 * len(self.images_on(target)))
+        other = len(cells) * (slower * (3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
@@ -166,7 +167,7 @@ class Plan(Planned):
     def round_seconds(self, target: str) -> float:
         """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
         plan = self.method_on(target)
-        return 0.6 + plan.warmup_s + plan.round_s
+        return method.slower(plan) * 0.6 + plan.warmup_s + plan.round_s
 
 
 def make(
@@ -197,7 +198,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
-    _refuse_missing_tools(targets)
+    _refuse_missing_files(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells([entry.info for entry in variants], target, table)]
@@ -284,7 +285,7 @@ def planned_variant(variant: Variant) -> PlannedVariant:
         name=variant.name,
         file=variant.path.name,
         format=variant.format,
-        sha256=variant.sha256,
+        sha256=variant.identity,
         bytes=variant.bytes,
         parent=manifest.parent,
         techniques=manifest.techniques,
@@ -400,8 +401,9 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
             )
 
 
-def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+def _refuse_missing_files(targets: Iterable[Target]) -> None:
     for target in targets:
+        sources.of(target)  # names the wheel that is missing
         native = target.settings.native
         if native and not native.is_file():
             raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")

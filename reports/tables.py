@@ -29,6 +29,7 @@ FIGURES = {
     "fps": ("fps", "end_to_end"),
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
+    "engine_build_ms": ("engine_build_ms", "all"),
     "instructions": ("instructions", "end_to_end"),
     "inference_instructions": ("instructions", "inference"),
     "energy_j": ("energy_j", "all"),

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
+from edgerig.errors import TargetRefused
 from harness import bundle as bundles
-from harness import places
 from harness.bundle import Bundle
 
 
@@ -27,7 +27,9 @@ def require(there: object, why: str) -> None:
 
 
 def bundle(machine: str = "aarch64") -> Bundle:
-    """Return the newest bundle that was built here before; tests build none, for that needs Debian and an index."""
-    found = [entry for entry in bundles.found(places.bundles()) if entry.contents.machine == machine]
-    require(found, f"there is no bundle for {machine}: edgerig bundle build")
-    return found[0]
+    """Return the bundle that a target gets, built here before; tests build none, for that needs Debian and an index."""
+    try:
+        return bundles.best(machine, bundles.DEFAULT_RUNTIMES)
+    except TargetRefused as error:
+        require(False, f"{error.message} {error.hint}")
+        raise
