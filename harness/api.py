@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from edgerig import toml
-from harness import baselines, choosing, collect, config, places, plan, progress, schedule, state, workflow
+from harness import choosing, collect, config, prepare, progress, state, workflow
 from harness.config import RunTable
 from harness.progress import Progress
 from reports import text
@@ -101,9 +101,7 @@ def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
         **more,
     }
     table = toml.validated(RunTable, asked, "edgerig.benchmark")
-    beside = baselines.find(table.baseline, Path(out)) if table.baseline else None
-    planned = plan.make(config.load(None), table, packs=places.packs(), argv=["edgerig.benchmark"], baseline=beside)
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(Path(out)))
+    planned = prepare.prepared(config.load(None), table, Path(out), argv=["edgerig.benchmark"])
     teller: Progress = progress.shown_on(progress.on_stderr()) if show_progress else progress.Silent()
     return BenchmarkRun(*workflow.start(planned, Path(out), teller))
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgerig import digest, files
-from edgerig.errors import ModelError, RunError
+from edgerig.errors import ModelError
 from harness import folders, journal, places, state
 from harness.plan import ModelFile, Plan, PlannedVariant, Reference, planned_variant
 from model_zoo import select
 from reports.records import Baseline
 
-PROMOTED = "promoted"
+PROMOTED = "promoted"  # the word for the run that `edgerig baseline promote` named
 KEEP_BYTES = 8 * 10**9  # of model files; those that were not used for the longest time go first
 
 
@@ -24,7 +24,7 @@ def find(asked: str, folder: Path) -> Reference:
     """Return the baseline that a word names.
 
     Args:
-        asked: a run (folder, id, beginning of an id, "latest"), a folder of variants, or "promoted".
+        asked: a run (folder, id, beginning of an id, "latest"), or a folder of variants.
         folder: of runs.
 
     Raises:
@@ -32,26 +32,10 @@ def find(asked: str, folder: Path) -> Reference:
         ModelError: one of its files is gone or has changed.
     """
     path = Path(asked)
-    if asked != PROMOTED and path.is_dir() and not (path / journal.NAME).is_file():
+    if path.is_dir() and not (path / journal.NAME).is_file():
         variants = tuple(planned_variant(variant) for variant in select.variants([asked]))
         return Reference(info=Baseline(asked=asked), variants=variants)
-    return of_run(promoted(folder) if asked == PROMOTED else folders.find(folder, asked), asked)
-
-
-def promoted(folder: Path) -> Path:
-    """Return the folder of the run that is the baseline until another one is; raises RunError where there is none.
-
-    Args:
-        folder: of runs; the file `promoted` in it holds the run's id.
-    """
-    try:
-        name = (folder / PROMOTED).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise RunError(
-            f"no run in {folder} has been promoted to be the baseline.",
-            f"Name a run (--baseline RUN), or write its id into {folder / PROMOTED}.",
-        ) from error
-    return folders.find(folder, name)
+    return of_run(folders.find(folder, asked), asked)
 
 
 def of_run(folder: Path, asked: str) -> Reference:

@@ -249,6 +249,13 @@ def _confirmed(found: Sequence[Gate], confirmations: Sequence[Confirmation]) -> 
     return False if confirmations else None
 
 
+def red(found: Comparison) -> list[Gate]:
+    """Return the figures of a comparison that are red: counted ones, and times that a second session confirmed."""
+    confirmed = {entry.gate for entry in found.confirmations if entry.confirmed}
+    flagged = [gate for gate in found.gates if gate.decision is Decision.REGRESSION]
+    return [gate for gate in flagged if gate.gate not in ("p50", "p95") or gate.gate in confirmed]
+
+
 def flagged_times(found: Comparison) -> list[str]:
     """Return the times of a comparison that a second session must confirm."""
     return [gate.gate for gate in found.gates if gate.gate in ("p50", "p95") and gate.decision is Decision.REGRESSION]

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from reports import budgets
-from reports.records import Cell, Judgement, Run
+from reports import budgets, comparison, comparison_view
+from reports.records import Cell, Comparison, Gate, Judgement, Run
+
+# Figure of a comparison -> its name in the history and in acceptances.
+METRICS = {
+    "p50": "p50_ms",
+    "p95": "p95_ms",
+    "auc": "auc",
+    "flips": "auc",
+    "instructions": "instructions",
+    "size": "size_mb",
+}
 
 
 @dataclass(frozen=True)
@@ -21,21 +31,28 @@ class Worse:
 
 
 def worse(run: Run) -> Iterator[Worse]:
-    """Yield what a run's comparisons and budgets call worse."""
+    """Yield what a run's comparisons and budgets call worse; a comparison only where it was confirmed."""
+    for entry in run.comparisons:
+        for gate in comparison.red(entry):
+            yield Worse(entry.cell, "regression", METRICS[gate.gate], _text(run, entry, gate))
     for check in budgets.of(run, Judgement.BROKEN):
         yield Worse(check.cell, "budget", check.budget, budgets.sentence(run, check))
 
 
 def baseline(run: Run) -> str:
     """Return the run that a run was compared with, "" where there was none."""
-    return ""
+    return (run.baseline.run or run.baseline.asked) if run.baseline else ""
 
 
 def candidates(run: Run) -> tuple[Cell, ...]:
     """Return the cells that were asked about."""
-    return run.cells
+    return run.candidates
 
 
 def words(run: Run) -> dict[str, str]:
     """Return one word a compared cell, by id: what the history keeps of it."""
-    return {entry.cell: "regression" for entry in worse(run) if entry.kind == "regression"}
+    return {entry.cell: comparison_view.word(entry) for entry in run.comparisons}
+
+
+def _text(run: Run, entry: Comparison, gate: Gate) -> str:
+    return f"{run.cell(entry.cell).key}: {comparison.sentence(gate)}"

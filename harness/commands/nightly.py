@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness import chronicle, places, plan, progress, retention, workflow
+from harness import baselines, chronicle, prepare, progress, retention, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.commands.run import stoppable, wait_option
@@ -47,7 +47,8 @@ def nightly(
     space = common.workspace(config_path)
     table, runs = space.run_table(name), common.runs_folder(space, out)
     with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
-        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, table, runs, wait_s)
+        compared = _compared(table, history, name)
+        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
         run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
         reports_files.write(run, folder, files["formats"])
         _retire(space, runs, history)
@@ -57,8 +58,16 @@ def nightly(
     return run.night.exit_code if run.night else workflow.exit_code(run)
 
 
+def _compared(table: RunTable, history: History, name: str | None) -> RunTable:
+    """Return the table with the promoted baseline where it names none; the first night has nothing to compare with."""
+    known = history.promoted(name or "") is not None
+    if table.baseline is None or (table.baseline == baselines.PROMOTED and not known):
+        return table.model_copy(update={"baseline": baselines.PROMOTED if known else None})
+    return table
+
+
 def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, wait_s: float) -> Path:
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=["edgerig", *sys.argv[1:]])
+    planned = prepare.prepared(space, table, runs, name=name, argv=["edgerig", *sys.argv[1:]])
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
     with stoppable(_then(name)):

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import baselines, foresee, lease, limits, places, plan, progress, schedule, workflow
+from harness import foresee, lease, limits, prepare, progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
@@ -39,8 +39,10 @@ wait_option = click.option(
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
 @common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")
-@common.several("--runtime", "runtimes", of=Words(), help="Runtimes.  [default: all that read the variant]")
-@common.several("--provider", "providers", of=Words(), help="Execution providers.  [default: cpu]")
+@common.several(
+    "--runtime", "runtimes", of=Words(), help="Runtimes, or RUNTIME==VERSION.  [default: that of the format]"
+)
+@common.several("--provider", "providers", of=Words(), help="Providers, or PROVIDER?OPTION=VALUE.  [default: cpu]")
 @common.several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
 @click.option("--quick", "setting", flag_value="quick", help="Two short rounds, 200 faces: a look, not a measurement.")
 @click.option("--full", "setting", flag_value="full", help="Rounds of 1,024 frames and 60 s, as MLPerf Mobile asks.")
@@ -103,9 +105,7 @@ def run(
     budgets = limits.over(configured["budgets"], limits.parsed(required))
     table = toml.validated(RunTable, {**configured, **given, "budgets": budgets}, "the command line")
     runs, argv = common.runs_folder(space, out), ["edgerig", *sys.argv[1:]]
-    beside = baselines.find(table.baseline, runs) if table.baseline else None
-    planned = plan.make(space, table, name=name, packs=places.packs(), argv=argv, baseline=beside)
-    planned = schedule.bounded(planned, table.finish_by, workflow.run_folders(runs))
+    planned = prepare.prepared(space, table, runs, name=name, argv=argv)
     if dry_run:
         return _print_plan(planned, as_json)
     for warning in planned.warnings:

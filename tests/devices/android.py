@@ -42,7 +42,8 @@ CPUINFO = "".join(
     f"CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: {part}\nCPU revision\t: 0\n\n"
     for number, part in enumerate(("0xd05", "0xd0b"))
 )
-CORES = {0: (1804800, 420), 1: (2841600, 1024)}  # kHz at most, capacity
+_HERE = sorted(os.sched_getaffinity(0))
+CORES = {_HERE[0]: (1804800, 420), _HERE[-1]: (2841600, 1024)}  # kHz at most, capacity
 
 # Written after the dump functions of AOSP's BatteryService and ThermalManagerService.
 BATTERY = """Current Battery Service state:

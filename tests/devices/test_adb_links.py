@@ -50,21 +50,27 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 class During:
-    """Does something in a thread once something has happened."""
+    """Does something in a thread once something has happened, unless the block is over before."""
 
     def __init__(self, when: Callable[[], object], then: Callable[[], object]) -> None:
         self._when, self._then = when, then
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
+        self.done = False
 
     def _run(self) -> None:
-        wait_until(self._when)
-        self._then()
+        while not self._over.wait(0.002):
+            if self._when():
+                self._then()
+                self.done = True
+                return
 
     def __enter__(self) -> During:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._thread.join()
 
 

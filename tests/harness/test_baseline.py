@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgerig.errors import ConfigError, ModelError, RunError
-from harness import baselines, config, journal, method, places, plan, state, workflow
+from harness import baselines, chronicle, config, journal, method, places, plan, prepare, promotions, state, workflow
 from harness.config import RunTable, Workspace
 from harness.plan import Plan
 from harness.progress import Silent
@@ -166,18 +166,21 @@ def test_a_baseline_that_shares_no_name_is_refused(place: Place, tmp_path: Path)
 def test_a_baseline_that_is_nowhere_is_refused(place: Place) -> None:
     with pytest.raises(RunError, match="there is no run 'nowhere'"):
         place.plan("new", "nowhere")
-    with pytest.raises(RunError, match="has been promoted"):
-        baselines.promoted(place.folder / "empty")
 
 
-def test_the_promoted_run_is_found_by_its_id(done: Done) -> None:
-    runs = done.folder.parent
-    (runs / baselines.PROMOTED).write_text(f"{done.folder.name}\n")
-    found = baselines.find("promoted", runs)
-    (runs / baselines.PROMOTED).unlink()
-    assert found.info.run == done.run.id
-    # Its own baseline's variants are no part of it.
-    assert {variant.info.name for variant in found.variants} == {"fresh", "same", "slow"}
+def test_the_promoted_run_is_measured_beside_the_next_one(place: Place, done: Done) -> None:
+    space = Workspace(config.Config(targets={"here": {"architecture": ""}}), None)
+    keys = {"variants": (str(place.folder / "new"),), "faces": str(place.folder / "faces"), "targets": ("here",)}
+    table, runs = RunTable.model_validate({**keys, "baseline": "promoted"}), done.folder.parent
+    with pytest.raises(RunError, match="no run is promoted"):
+        prepare.prepared(space, table, runs)
+    with chronicle.open_history(space, runs) as history:
+        promotions.promote(history, done.folder, "the test says so", force=True)
+    planned = prepare.prepared(space, table, runs)
+    assert planned.baseline is not None
+    assert planned.baseline.run == done.run.id
+    # Its own baseline's variants are no part of it, and its candidates are the files of today.
+    assert {cell.key.variant for cell in planned.cells if cell.same_files} == {"fresh", "same", "slow"}
 
 
 def test_a_baseline_whose_files_are_gone_and_not_kept_is_refused(

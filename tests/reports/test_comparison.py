@@ -88,6 +88,13 @@ def test_what_a_second_session_does_not_see_is_not_red() -> None:
     assert "second session did not agree" in gone.reason
 
 
+def test_only_what_was_seen_again_is_red() -> None:
+    both = settle(found(rounds=rounds(1.04), scored=scored(1.0)), 1.0)
+    assert both.red
+    assert "p50" not in {gate.gate for gate in comparison.red(both)}
+    assert "auc" in {gate.gate for gate in comparison.red(both)}
+
+
 def test_without_a_second_session_nothing_is_red_and_it_is_said() -> None:
     alone = comparison.settled([found(rounds=rounds(1.04))], {}, GATES)[0]
     assert (alone.confirmed, alone.red) == (None, False)
