@@ -10,7 +10,7 @@ from targets import connect, shell
 from targets.profile import Target
 
 # Folders of the device's; leases stay.
-OURS = ("agents", "bundles", "incoming", "native", "spool", "store", "venvs", "wheels")
+OURS = ("agents", "bundles", "engines", "incoming", "native", "spool", "store", "venvs", "wheels")
 CLEAN_S = 300.0
 
 # Arguments: the device's folder, then ours. A link in the place of a folder is taken away and not followed.

@@ -158,6 +158,7 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
         operators=state.operators.get(cell.id, ()),
         sustained=state.sustained.get(cell.id),
         realtime=state.realtime.get(cell.id),
+        engine_build_ms=(build.ms or None) if (build := state.builds.get(cell.scores_id)) else None,
         counts_instructions=target.settings.counts_instructions,
     )
     outcome, reason, step = _known_outcome(state, cell)
@@ -181,9 +182,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
     """Return an outcome that the passes themselves do not tell, its reason and a next step."""
     if cell.unsupported:
         return Outcome.UNSUPPORTED, cell.unsupported, ""
-    check = state.checks.get(cell.id)
-    if check and check.outcome is not Outcome.OK:
-        return check.outcome, check.reason, ""
+    if early := _early(state, cell):
+        return (*early, "")
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
     if cell.id in state.skipped:
@@ -195,6 +195,14 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
         "the run was interrupted before this cell was done.",
         f"edgerig resume {state.plan.id}",
     )
+
+
+def _early(state: State, cell: PlannedCell) -> tuple[Outcome, str] | None:
+    """Return what became of a cell that did not come to its rounds."""
+    build, check = state.builds.get(cell.scores_id), state.checks.get(cell.id)
+    if build and build.outcome is not Outcome.OK:
+        return build.outcome, f"building its engine: {build.reason}"
+    return (check.outcome, check.reason) if check and check.outcome is not Outcome.OK else None
 
 
 def _complete(state: State, cell: PlannedCell) -> bool:

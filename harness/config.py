@@ -33,8 +33,10 @@ class RunTable(Table):
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
     faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
     targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names of targets")
-    runtimes: tuple[str, ...] = Field((), description="all that read a variant's format by default")
-    providers: tuple[str, ...] = Field((), description="the runtime's own by default")
+    runtimes: tuple[str, ...] = Field(
+        (), description="with ==VERSION or without; that of a variant's format by default"
+    )
+    providers: tuple[str, ...] = Field((), description="with ?OPTION=VALUE or without; cpu by default")
     threads: tuple[Positive, ...] = Field((1,), min_length=1)
     setting: Setting = "default"
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
@@ -103,11 +105,11 @@ class Workspace:
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
         target = profile.resolve(name, self.config.targets, str(self.path or NAME))
-        native = target.settings.native
-        if native is None:
-            return target
-        settings = target.settings.model_copy(update={"native": self.folder.absolute() / native})
-        return target.model_copy(update={"settings": settings})
+        settings, here = target.settings, self.folder.absolute()
+        paths: dict[str, object] = {"wheels": tuple(str(here / pattern) for pattern in settings.wheels)}
+        if settings.native is not None:
+            paths["native"] = here / settings.native
+        return target.model_copy(update={"settings": settings.model_copy(update=paths)})
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""

@@ -25,12 +25,13 @@ from harness.pairs import Pair
 from harness.plan import Plan, PlannedCell, PlannedVariant
 from harness.progress import Progress
 from harness.rounds import Rounds
-from harness.runtimes import provider_of, runtime_of
+from harness.runtimes import compiles, provider_of, runtime_of
 from harness.schedule import Schedule
 from harness.session import Session
 from harness.state import State
 from model_zoo import faceset
 from model_zoo.faceset import Face
+from reports.figures import duration
 from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase
 from targets import emulator
 from targets.profile import Target
@@ -79,6 +80,7 @@ class Measuring:
         self._identify()
         self._fit_faces()
         self._push()
+        self._build()
         self._check()
         for wave in self.schedule.waves():
             self.cells = wave
@@ -136,11 +138,27 @@ class Measuring:
         self.told("pushing what the device does not have")
         self.add("pushed", target=self.target.name, bytes=self.session.push(wanted))
 
+    # -- models that a provider compiles
+
+    def _build(self) -> None:
+        """Have engines built before anything is timed; a later run finds them on the device."""
+        for cell in self.cells:
+            known = cell.unsupported or cell.scores_id in self.state.builds or self._refused(cell)
+            if known or not compiles(cell.key.runtime, cell.key.provider):
+                continue
+            seconds = self.target.settings.build_deadline_s
+            self.told(f"building the engine of {cell.key.variant} for {cell.key.provider}, {duration(seconds)} at most")
+            job = self.job(cell, "build", images=self.some_images()[:1], deadline_s=seconds)
+            result = self.session.run(job)
+            self.session.forget(job)
+            ms = result.times_ns.get("engine", 0) / 1e6
+            self.add("build", scores_id=cell.scores_id, outcome=result.outcome, reason=result.reason, ms=ms)
+
     # -- one frame of each cell
 
     def _check(self) -> None:
         for cell in self.cells:
-            if cell.id in self.state.checks or cell.unsupported:
+            if cell.id in self.state.checks or self.state.dead(cell):
                 continue
             self.told(f"one frame of {cell.key}")
             fields = self._refused(cell) or self._one_frame(cell)
@@ -318,6 +336,7 @@ def job_for(target: Target, variant: PlannedVariant, key: Key, kind: str, **sett
         "output": variant.output,
         "affinity": list(profile.affinity) if profile.affinity else None,
         "memory_limit_mb": profile.memory_limit_mb,
+        "engines": compiles(key.runtime, key.provider),
         "allow_fallback": profile.allow_fallback,
         "vitals": watch.asked(target),
     }

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgerig import digest, process, toml
 from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import method
+from harness import method, sources
 from harness.config import RunTable, Workspace
 from harness.runtimes import RUNTIMES, chosen, runtime_of
 from model_zoo import faceset, select
@@ -197,7 +197,7 @@ def make(
     targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
-    _refuse_missing_tools(targets)
+    _refuse_missing_files(targets)
     faces, warnings = planned_faces(table, packs, progress)
     started = datetime.now(UTC)
     cells = [cell for target in targets for cell in _cells([entry.info for entry in variants], target, table)]
@@ -400,8 +400,9 @@ def _refuse_unknown_runtimes(names: Sequence[str]) -> None:
             )
 
 
-def _refuse_missing_tools(targets: Iterable[Target]) -> None:
+def _refuse_missing_files(targets: Iterable[Target]) -> None:
     for target in targets:
+        sources.of(target)  # names the wheel that is missing
         native = target.settings.native
         if native and not native.is_file():
             raise ConfigError(f"targets.{target.name}: there is no {native}.", "`native` names your benchmark_model.")

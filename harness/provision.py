@@ -25,10 +25,11 @@ from edgerig import digest, files
 from edgerig.deadline import Deadline
 from edgerig.errors import ProtocolError, TargetFull, TargetRefused
 from harness import archive as archives
-from harness import bundle
+from harness import bundle, sources
 from harness.bundle import Bundle
 from harness.placing import placed
 from harness.runtimes import RUNTIMES, runtime_of
+from harness.sources import PIP, Sources
 from harness.wheels import ALWAYS, Facts, NoWheel, name_of, wheelhouse, wheels_of
 from targets import connect, emulator, environment, shell
 from targets.profile import Target
@@ -106,7 +107,7 @@ def ensure(target: Target, transport: Transport, fresh: bool = False, wanted: Se
         ready = Provisioned((*target.settings.launcher, python), "system")
         return _with_versions(ready, target, transport, versions, fresh) if versions else ready
     facts = probe(target, transport, python)
-    archive, refused = _common(facts, _unversioned(target, wanted), fresh)
+    archive, refused = _common(facts, _unversioned(target, wanted), fresh, sources.of(target))
     ready = replace(_installed(target, transport, python, archive), refused=refused)
     return _with_versions(ready, target, transport, versions, fresh)
 
@@ -117,39 +118,35 @@ def _unversioned(target: Target, wanted: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(specs) if name in RUNTIMES]
 
 
-def requirements(names: Sequence[str], machine: str) -> list[str]:
+def requirements(names: Sequence[str], machine: str, wheels: Sources = PIP) -> list[str]:
     """Return what an environment of runtimes needs: what is always needed, and their packages."""
-    needed = [package for name in names for package in RUNTIMES[name].packages_on(machine)]
+    needed = [package for name in names for package in wheels.asked(name, machine)]
     return [*ALWAYS, *dict.fromkeys(needed)]
 
 
-def _common(facts: Facts, names: list[str], fresh: bool) -> tuple[Path, dict[str, str]]:
+def _common(facts: Facts, names: list[str], fresh: bool, wheels: Sources) -> tuple[Path, dict[str, str]]:
     """Return an archive with the runtimes that can be had, and why the others cannot; raises as `wheelhouse` does."""
     refused: dict[str, str] = {}
     while True:
         able = [name for name in names if name not in refused]
         try:
-            return _archive(facts, requirements(able, facts.machine), fresh), refused
+            return _archive(facts, requirements(able, facts.machine, wheels), fresh, wheels), refused
         except NoWheel as error:
-            at_fault = [name for name in able if error.package in map(name_of, _packages(name, facts))]
+            at_fault = [name for name in able if error.package in map(name_of, wheels.asked(name, facts.machine))]
             if not at_fault:
                 raise
             refused |= dict.fromkeys(at_fault, f"{error.message} {error.hint}")
 
 
-def _archive(facts: Facts, needed: list[str], fresh: bool) -> Path:
+def _archive(facts: Facts, needed: list[str], fresh: bool, wheels: Sources) -> Path:
     """Return an archive of wheels, without OpenCV where it has none that fits."""
     try:
-        return wheelhouse(facts, needed, fresh)
+        return wheelhouse(facts, needed, fresh, wheels)
     except NoWheel as error:
         rest = [package for package in needed if name_of(package) != OPTIONAL]
         if error.package != OPTIONAL or rest == needed:
             raise
-        return wheelhouse(facts, rest, fresh)
-
-
-def _packages(name: str, facts: Facts) -> list[str]:
-    return RUNTIMES[name].packages_on(facts.machine)
+        return wheelhouse(facts, rest, fresh, wheels)
 
 
 def _with_versions(
@@ -166,13 +163,13 @@ def _with_versions(
 
 
 def _version(target: Target, transport: Transport, spec: str, fresh: bool) -> Provisioned:
-    python = connect.python_of(target)
+    python, wheels = connect.python_of(target), sources.of(target)
     facts = probe(target, transport, python)
     runtime = runtime_of(spec)
-    packages = RUNTIMES[runtime.name].packages_on(facts.machine, runtime.version)
+    packages = wheels.asked(runtime.name, facts.machine, runtime.version)
     if not packages:
         raise TargetRefused(f"the runtime {runtime.name} is no package, and has no versions.")
-    return _installed(target, transport, python, _archive(facts, [*ALWAYS, *packages], fresh))
+    return _installed(target, transport, python, _archive(facts, [*ALWAYS, *packages], fresh, wheels))
 
 
 def probe(target: Target, transport: Transport, python: str) -> Facts:

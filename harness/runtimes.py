@@ -20,6 +20,7 @@ class Runtime:
         elsewhere: the same for devices whose `uname -m` has other packages.
         modules: what its packages are called when they are imported.
         providers: what it is asked for by default.
+        compiling: those that compile a model before its first frame, which takes them minutes.
     """
 
     formats: tuple[str, ...]
@@ -28,6 +29,7 @@ class Runtime:
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
     providers: tuple[str, ...] = ("cpu",)
+    compiling: tuple[str, ...] = ()
 
     def packages_on(self, machine: str, version: str = "") -> list[str]:
         """Return what pip is asked for, for a device with such an architecture and a version of the runtime."""
@@ -39,7 +41,9 @@ class Runtime:
 _TFLITE_ARM = ("tflite-runtime", "numpy<2")
 
 RUNTIMES: dict[str, Runtime] = {
-    "onnxruntime": Runtime(formats=("onnx",), packages=("onnxruntime",), modules=("onnxruntime",)),
+    "onnxruntime": Runtime(
+        formats=("onnx",), packages=("onnxruntime",), modules=("onnxruntime",), compiling=("tensorrt",)
+    ),
     "tflite": Runtime(
         formats=("tflite",),
         packages=("ai-edge-litert",),
@@ -47,7 +51,7 @@ RUNTIMES: dict[str, Runtime] = {
         modules=("ai_edge_litert", "tflite_runtime"),
     ),
     "openvino": Runtime(formats=("openvino",), packages=("openvino",), also=("onnx", "tflite"), modules=("openvino",)),
-    "null": Runtime(formats=("null",), packages=()),
+    "null": Runtime(formats=("null",), packages=(), compiling=("compiled",)),
 }
 
 
@@ -77,6 +81,12 @@ def provider_of(spec: str) -> tuple[str, dict[str, str]]:
         raise ConfigError(
             f"the provider '{spec}' is not read: {error}.", "Write cpu?option=value&other=value."
         ) from error
+
+
+def compiles(runtime: str, provider: str) -> bool:
+    """Whether a provider, as a run names it, compiles models for a while before their first frame."""
+    plain = provider_of(provider)[0].lower().replace("executionprovider", "")
+    return plain in RUNTIMES[runtime_of(runtime).name].compiling
 
 
 def reading(model_format: str) -> list[str]:

@@ -30,6 +30,15 @@ class Check:
     frame_ms: float = 0.0  # end to end
 
 
+@dataclass(frozen=True)
+class Build:
+    """What became of a model that a provider compiles; `ms` is 0 where the engine was there."""
+
+    outcome: Outcome
+    reason: str = ""
+    ms: float = 0.0
+
+
 @dataclass
 class State:
     """A run so far; `plan` first, the rest by target, cell or accuracy pass. Several threads may add to it."""
@@ -37,6 +46,7 @@ class State:
     plan: Plan
     identities: dict[str, Identity] = field(default_factory=dict)
     found: dict[str, dict[str, str]] = field(default_factory=dict)
+    builds: dict[str, Build] = field(default_factory=dict)  # by accuracy pass: thread counts share an engine
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     again: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))  # of a second session
@@ -64,7 +74,9 @@ class State:
 
     def dead(self, cell: PlannedCell) -> bool:
         """Whether measuring this cell any further is pointless."""
-        check = self.checks.get(cell.id)
+        check, build = self.checks.get(cell.id), self.builds.get(cell.scores_id)
+        if build is not None and build.outcome is not Outcome.OK:
+            return True
         failed_round = any(entry.outcome is not Outcome.OK for entry in self.rounds[cell.id])
         return bool(cell.unsupported) or failed_round or (check is not None and check.outcome is not Outcome.OK)
 
@@ -96,6 +108,10 @@ def _target(state: State, event: Event) -> None:
     state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
     for cell in state.plan.cells_on(event["target"]):
         state.skipped.pop(cell.id, None)
+
+
+def _build(state: State, event: Event) -> None:
+    state.builds[event["scores_id"]] = Build(Outcome(event["outcome"]), event["reason"], event["ms"])
 
 
 def _check(state: State, event: Event) -> None:
@@ -166,6 +182,7 @@ def _night(state: State, event: Event) -> None:
 
 _HANDLERS: dict[str, Any] = {
     "target": _target,
+    "build": _build,
     "check": _check,
     "round": _round,
     "again": _again,

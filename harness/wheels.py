@@ -16,6 +16,7 @@ from edgerig import digest, files, process
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, ProcessFailed, TargetRefused
 from harness import places
+from harness.sources import PIP, Sources
 
 ALWAYS = ("numpy", "opencv-python-headless<5")
 OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # minor of 2.x in the first manylinux of an architecture; 17 for all others
@@ -69,18 +70,25 @@ def platforms(facts: Facts) -> list[str]:
     return [*tags, *old_names, f"linux_{facts.machine}"]
 
 
-def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
+def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False, sources: Sources = PIP) -> Path:
     """Return an archive of wheels that fit a device, found before or by pip now.
+
+    Args:
+        facts: of the device.
+        needed: requirements, as pip takes them.
+        fresh: look for newer ones.
+        sources: where those of runtimes come from.
 
     Raises:
         NoWheel: something has no wheel for that Python.
         HostError: pip cannot be used here.
     """
-    kind = digest.of_json([facts.python, facts.implementation, facts.machine, facts.libc, needed])[:16]
+    fits = [facts.python, facts.implementation, facts.machine, facts.libc, needed]
+    kind = digest.of_json([*fits, *([sources.key()] if sources != PIP else [])])[:16]
     path = files.make_folder(places.wheels()) / f"{facts.machine}-py{facts.version}-{kind}.zip"
     if fresh or not path.exists():
         with tempfile.TemporaryDirectory() as folder:
-            download(facts, needed, Path(folder))
+            download(facts, needed, Path(folder), sources)
             part = path.with_name(f"{path.name}.{digest.of_bytes(folder.encode())[:8]}")
             with files.writing(path):
                 pack(sorted(Path(folder).glob("*.whl")), part)
@@ -88,15 +96,25 @@ def wheelhouse(facts: Facts, needed: list[str], fresh: bool = False) -> Path:
     return path
 
 
-def download(facts: Facts, needed: list[str], folder: Path) -> None:
+def download(facts: Facts, needed: list[str], folder: Path, sources: Sources = PIP) -> None:
     """Put wheels that fit, with all that they need, into a folder; raises as `wheelhouse` does."""
+    own = [requirement for requirement in needed if requirement not in ALWAYS]
+    files, there, rest = sources.parted(needed, own)
+    with tempfile.TemporaryDirectory() as place:
+        if there:
+            _pip(facts, [*there, "--no-deps", "--index-url", sources.index], Path(place))
+            files += map(str, sorted(Path(place).glob("*.whl")))
+        _pip(facts, [*files, *rest], folder)
+
+
+def _pip(facts: Facts, words: Sequence[str], folder: Path) -> None:
     abi = f"cp{facts.python[0]}{facts.python[1]}"
     options = ["--only-binary=:all:", "--python-version", facts.version, "--implementation", "cp"]
     tags = [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
     tags += [word for tag in platforms(facts) for word in ("--platform", tag)]
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options, *tags]
     try:
-        process.run([*argv, "--dest", str(folder), *needed], deadline=Deadline(DOWNLOAD_S))
+        process.run([*argv, "--dest", str(folder), *words], deadline=Deadline(DOWNLOAD_S))
     except ProcessFailed as error:
         raise _explained(error, facts) from error
 
@@ -108,6 +126,8 @@ def _explained(error: ProcessFailed, facts: Facts) -> Exception:
         refusal = NoWheel(f"there is no wheel of {nothing[1]} for {facts}.", _others(error.stderr))
         refusal.package = name_of(nothing[1])
         return refusal
+    if unfit := re.search(r"ERROR: (\S+\.whl) is not a supported wheel", error.stderr):
+        return TargetRefused(f"{unfit[1]} does not fit {facts}.", "Its name says which Python and system it is for.")
     if "No module named pip" in error.stderr:
         return HostError(f"{sys.executable} has no pip to find wheels with.", "Install pip beside edgerig.")
     last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]

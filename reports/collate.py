@@ -80,6 +80,7 @@ class Measured:
     operators: Sequence[OperatorTime] = ()
     sustained: Sustained | None = None
     realtime: RealTime | None = None
+    engine_build_ms: float | None = None  # of a provider that compiled the model in this run
     counts_instructions: bool = False  # the clock of the frames goes on by 1 ns for each instruction
 
 
@@ -120,6 +121,7 @@ def collate(
             *times,
             *counts,
             *drawn,
+            *_engine_metrics(measured.engine_build_ms),
             *memory_metrics(measured.memory),
             *measured.accuracy_metrics,
             *endurance.sustained_metrics(measured.sustained),
@@ -262,6 +264,12 @@ def _cold_starts(rounds: Sequence[Round]) -> Iterator[Metric]:
         yield _metric("cold_start_p50", "all", "ms", statistics.percentile(whole, 50), len(whole), True)
         yield _metric("cold_start_min", "all", "ms", min(whole), len(whole), True)
         yield _metric("cold_start_max", "all", "ms", max(whole), len(whole), True)
+
+
+def _engine_metrics(ms: float | None) -> Iterator[Metric]:
+    """Yield the time that a provider took to compile the model; nothing where it found what it had made before."""
+    if ms:
+        yield _metric("engine_build_ms", "all", "ms", ms, 1, True)
 
 
 # --- memory ---

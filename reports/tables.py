@@ -11,7 +11,7 @@ KEY_COLUMNS = ("run", "target", "variant", "runtime", "provider", "threads")
 
 RESULT_COLUMNS = (
     *KEY_COLUMNS,
-    *("metric", "scope", "unit", "value", "ci_low", "ci_high", "n", "lower_is_better", "outcome", "trust"),
+    *("metric", "scope", "unit", "value", "ci_low", "ci_high", "n", "lower_is_better", "outcome", "trust", "emulated"),
 )
 
 BUDGET_COLUMNS = (
@@ -29,6 +29,7 @@ FIGURES = {
     "fps": ("fps", "end_to_end"),
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
+    "engine_build_ms": ("engine_build_ms", "all"),
     "instructions": ("instructions", "end_to_end"),
     "inference_instructions": ("instructions", "inference"),
     "energy_j": ("energy_j", "all"),
@@ -133,7 +134,8 @@ def _key(run: Run, cell: Cell) -> dict[str, object]:
 
 
 def _result(run: Run, cell: Cell, metric: Metric) -> dict[str, object]:
-    return {**_key(run, cell), **metric.model_dump(), "outcome": str(cell.outcome), "trust": _trust(cell)}
+    standing = {"outcome": str(cell.outcome), "trust": _trust(cell), "emulated": run.target(cell.key.target).emulated}
+    return {**_key(run, cell), **metric.model_dump(), **standing}
 
 
 def _trust(cell: Cell) -> str | None:

@@ -12,6 +12,7 @@ from reports import (
     comparison_view,
     endurance,
     energy,
+    engines,
     figures,
     instructions,
     peers,
@@ -39,7 +40,7 @@ def summary(run: Run) -> RenderableType:
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
-    told = (instructions, energy, agreement, endurance, peers)
+    told = (instructions, engines, energy, agreement, endurance, peers)
     parts += [Text(line) for about in told for line in about.sentences(run)]
     parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]

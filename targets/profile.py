@@ -98,7 +98,10 @@ class Profile(Table):
         environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
             wheels that the controller sends; "bundle" sends a Python of ours, for devices that have none.
         launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
-        runtimes: which to use when a run names none; () is every one that fits the variant.
+        index: for environment "venv", address of the package index that is asked for the runtimes, and for them alone.
+        wheels: the same as files on this machine, beginning at edgerig.toml; "*" is allowed.
+        packages: what pip is asked for instead of a runtime's own package, e.g. { onnxruntime = "onnxruntime-gpu" }.
+        runtimes: which to use when a run names none, with ==VERSION or without; () is that of the variant's format.
         affinity: processors to measure on; None is as found.
         cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
             or a mask ("0xf0"), or a list.
@@ -106,6 +109,7 @@ class Profile(Table):
         native: a `benchmark_model` of TensorFlow Lite for that device, run beside for .tflite variants.
         memory_limit_mb: most address space of a measuring process, in MiB.
         deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
+        build_deadline_s: most seconds for a provider to compile a model, as TensorRT does.
         allow_fallback: a provider other than the asked one is no failure.
         emulated: its times say nothing of a real device.
         emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel,
@@ -131,6 +135,9 @@ class Profile(Table):
     python: str | None = None
     environment: Literal["system", "venv", "bundle"] = "system"
     launcher: tuple[str, ...] = ()
+    index: Annotated[str, Field(pattern=r"^((https?|file)://[^\s]+)?$")] = ""
+    wheels: tuple[str, ...] = ()
+    packages: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(default_factory=dict)
     runtimes: tuple[str, ...] = ()
     affinity: tuple[int, ...] | None = None
     cores: str | tuple[Annotated[int, Field(ge=0)], ...] | None = None
@@ -138,6 +145,7 @@ class Profile(Table):
     native: Path | None = None
     memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    build_deadline_s: Annotated[float, Field(gt=0)] = 1800.0
     allow_fallback: bool = False
     emulated: bool = False
     emulator: Literal["", "qemu-user", "qemu-system"] = ""
@@ -159,6 +167,12 @@ class Profile(Table):
             raise ValueError("the transport 'ssh' needs an address, e.g. address = \"pi@pi4.local\"")
         if self.via and self.transport != "adb":
             raise ValueError("'via' is for the transport 'adb'; for 'ssh' write a ProxyJump into ~/.ssh/config")
+        return self
+
+    @model_validator(mode="after")
+    def _packages_of_an_environment(self) -> Self:
+        if (self.index or self.wheels or self.packages) and self.environment != "venv":
+            raise ValueError("'index', 'wheels' and 'packages' are for environment = \"venv\"")
         return self
 
     @field_validator("cores")

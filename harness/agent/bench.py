@@ -12,14 +12,14 @@ from typing import Any, Sequence
 import numpy as np
 from edgerig.preprocess import InputSpec, OutputSpec, Preprocessor, postprocess
 
-from harness.agent import memory, runtimes
+from harness.agent import engines, memory, runtimes
 from harness.agent.decoder import Decoder, Pack
 from harness.agent.failures import FailedError, UnsupportedError
 from harness.agent.frame import Stages
 from harness.agent.manifest import check_input, check_output, named_first, real
 from harness.agent.progress import ProgressFile
 from harness.agent.protocol import ArrayFile, Job
-from harness.agent.runtimes.base import LoadRequest, Session
+from harness.agent.runtimes.base import LoadRequest, Runtime, Session
 
 Array = Any
 HELD_BYTES = 64 << 20  # of pictures that wait in memory to be fed: 60,000 faces, or 24 raw frames of 720p
@@ -77,6 +77,7 @@ class Bench:
             self.folder,
             job.input.shape if job.input else None,
             job.allow_fallback,
+            self.engine(runtime) if job.engines else None,
         )
         begin = time.perf_counter_ns()
         session = runtime.load(request)
@@ -84,6 +85,11 @@ class Bench:
         self.reached("model_loaded")
         self._take_down(session)
         return session
+
+    def engine(self, runtime: Runtime) -> Path:
+        """Return where what the provider compiles the model into is kept."""
+        name = getattr(runtime, "NAME", self.job.runtime)
+        return engines.folder(self.job, self.folder.parent.parent, name)
 
     def took(self, name: str, begin: int) -> None:
         """Keep the time since `begin`, ns."""

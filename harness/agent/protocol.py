@@ -50,7 +50,7 @@ ARRAYS = (
     "realtime.npy",
 )  # files that a job may leave in the spool
 
-JOBS = ("inspect", "check", "latency", "memory", "accuracy", "profile", "sustain", "realtime")
+JOBS = ("inspect", "build", "check", "latency", "memory", "accuracy", "profile", "sustain", "realtime")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class Job:
 
     Attributes:
         token: unique name of the job, letters, digits, "-" and "_": the spool folder.
-        kind: one of JOBS. inspect: load, describe the tensors. check: one frame. latency, memory, accuracy:
+        kind: one of JOBS. inspect: load, describe the tensors. build: have the provider compile the model, unless the
+            engine is there. check: one frame. latency, memory, accuracy:
             the three passes. profile: per-operator times. sustain, realtime: the long passes, see endurance.py.
         model: the model's files, the main one first.
         runtime: module of harness.agent.runtimes.
@@ -139,6 +140,7 @@ class Job:
         vitals: what to read before, during (1 Hz) and after.
         fps: frames that a camera sends in a second, for realtime.
         streams: cameras.
+        engines: the provider compiles models; what it makes of this one is kept.
         allow_fallback: a provider, precision or thread count other than asked is no failure.
     """
 
@@ -164,6 +166,7 @@ class Job:
     vitals: list[Vital] = field(default_factory=list)
     fps: float = 0.0
     streams: int = 1
+    engines: bool = False
     allow_fallback: bool = False
 
 
@@ -219,7 +222,7 @@ class JobResult:
             to cycle through), clock_pair_ns (two readings of the clock, which each stage's time includes),
             waited_share and stolen_share (of the time of the frames: see scheduling.py).
         frames_s: of a latency pass, begin and end of the frames that count, on the clock of the vitals.
-        times_ns: import, load, first_frame (end to end).
+        times_ns: import, load, first_frame (end to end); of a build, engine (loading and one frame), 0 if it was there.
         memory_mb: phase -> {"vm_hwm": MiB, "pss": MiB}, missing where the kernel does not tell.
         pixels_sha256: of an accuracy pass, over "rows columns channels\n" and the bytes of each decoded picture.
         bad_images: member names that could not be decoded, at most 1,000.

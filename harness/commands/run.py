@@ -39,8 +39,10 @@ wait_option = click.option(
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
 @common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")
-@common.several("--runtime", "runtimes", of=Words(), help="Runtimes.  [default: all that read the variant]")
-@common.several("--provider", "providers", of=Words(), help="Execution providers.  [default: cpu]")
+@common.several(
+    "--runtime", "runtimes", of=Words(), help="Runtimes, or RUNTIME==VERSION.  [default: that of the format]"
+)
+@common.several("--provider", "providers", of=Words(), help="Providers, or PROVIDER?OPTION=VALUE.  [default: cpu]")
 @common.several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
 @click.option("--quick", "setting", flag_value="quick", help="Two short rounds, 200 faces: a look, not a measurement.")
 @click.option("--full", "setting", flag_value="full", help="Rounds of 1,024 frames and 60 s, as MLPerf Mobile asks.")

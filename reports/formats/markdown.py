@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, choice, comparison_view, energy, figures, instructions, peers
+from reports import agreement, budgets, choice, comparison_view, energy, engines, figures, instructions, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -44,7 +44,7 @@ def _lines(run: Run) -> Iterator[str]:
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    told = (instructions, energy, agreement, peers)
+    told = (instructions, engines, energy, agreement, peers)
     for line in (*(line for about in told for line in about.sentences(run)), *figures.notes(run)):
         yield f"- {_plain(line)}"
     for line in run.warnings:
@@ -86,7 +86,7 @@ def _row(run: Run, cell: Cell) -> tuple[str, ...]:
     key = cell.key
     return (
         _plain(key.variant),
-        _plain(key.target),
+        _plain(key.target) + (" (emulated)" if run.target(key.target).emulated else ""),
         _plain(f"{key.runtime} {key.provider}"),
         str(key.threads),
         figures.latency(cell),

@@ -25,7 +25,8 @@ deadline_s = 6
 memory_limit_mb = 1500
 """
 RESULT_COLUMNS = (
-    "run,target,variant,runtime,provider,threads,metric,scope,unit,value,ci_low,ci_high,n,lower_is_better,outcome,trust"
+    "run,target,variant,runtime,provider,threads,metric,scope,unit,value,ci_low,ci_high,n,lower_is_better,outcome,trust,"
+    "emulated"
 )
 
 

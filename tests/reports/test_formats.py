@@ -19,7 +19,7 @@ def rows(run: Run, name: str) -> list[dict[str, str]]:
 def test_results_have_a_row_a_figure_and_the_columns_that_are_promised(run: Run) -> None:
     found = rows(run, "results.csv")
     promised = "run,target,variant,runtime,provider,threads,metric,scope,unit,value,ci_low,ci_high,n,lower_is_better"
-    assert list(found[0]) == [*promised.split(","), "outcome", "trust"]
+    assert list(found[0]) == [*promised.split(","), "outcome", "trust", "emulated"]
     assert len([row for row in found if row["metric"] != "outcome"]) == sum(len(cell.metrics) for cell in run.cells)
 
 
@@ -49,6 +49,15 @@ def test_cells_csv_has_a_row_a_cell(run: Run) -> None:
     assert crashed["p50_ms"] == ""
     assert crashed["reason"] == "SIGILL at the first frame, <img src=x>"
     assert {row["emulated"] for row in found} == {"true", "false"}
+
+
+def test_every_figure_of_an_emulator_is_marked(run: Run) -> None:
+    marks = {row["target"]: row["emulated"] for row in rows(run, "results.csv")}
+    assert marks == {target.name: str(target.emulated).lower() for target in run.targets}
+    lines = FORMATS["markdown"](run, None)["summary.md"].splitlines()
+    table = [line.split(" | ")[1] for line in lines if line.startswith("| ") and "onnxruntime cpu" in line]
+    assert {name for name in table if name.startswith("arm64")} == {"arm64 (emulated)"}
+    assert "(emulated)" not in "".join(name for name in table if not name.startswith("arm64"))
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])

@@ -28,6 +28,7 @@ class LoadRequest:
         shape: of the input that is going to be fed, None where that is not known yet; a model that takes any shape is
             fixed to it where the runtime is faster so.
         allow_fallback: something else than what was asked for may run.
+        engines: folder of what the provider compiles the model into, None for one that compiles nothing.
     """
 
     model: Path
@@ -38,6 +39,7 @@ class LoadRequest:
     scratch: Path = Path()
     shape: tuple[int, ...] | None = None
     allow_fallback: bool = False
+    engines: Path | None = None
 
 
 @dataclass(frozen=True)

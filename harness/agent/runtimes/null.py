@@ -10,6 +10,7 @@ The model is a JSON file named *.null; every key may be left out:
                                             cycled over frames, or the mean of the tensor
      "drift": {"gpu": 0.1},                 added to the scores on that provider
      "precision": "float32",                what it says it ran with
+     "build_ms": 300,                       the provider compiles: so long, where no engine is kept
      "provider": "cpu",                     what it says it ran on; another than asked is a fallback
      "fail": {"how": "abort", "at": "load", "frame": 0}}
 
@@ -24,6 +25,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
@@ -45,7 +47,18 @@ def load(request: LoadRequest) -> Session:
     fail = script.get("fail", {})
     if fail.get("at") == "load":
         FAILURES[fail["how"]]()
+    _build(script.get("build_ms", 0), request.engines)
     return NullSession(script, request)
+
+
+def _build(ms: float, engines: Path | None) -> None:
+    """Take the time of a compiler, and leave an engine where one is kept."""
+    engine = engines / "engine" if engines else None
+    if not ms or (engine and engine.exists()):
+        return
+    time.sleep(ms / 1000)
+    if engine:
+        engine.write_text("compiled")
 
 
 class NullSession(Session):

@@ -152,12 +152,21 @@ class OpenvinoSession(Session):
         return str(value.get_type_name() if hasattr(value, "get_type_name") else value)
 
     def _computed(self) -> set[str]:
-        entries = (operator.get_rt_info() for operator in self._compiled.get_runtime_model().get_ops())
-        return {
-            str(entry["runtimePrecision"].astype(str))
-            for entry in entries
-            if str(entry["layerType"].astype(str)) not in NO_ARITHMETIC
-        }
+        """Return the types that the executed graph computes in.
+
+        A convolution with weights in float16 says that its precision is f16, and the kernel that it runs that it is
+        f32 ("brgconv_avx512_1x1_f32"): the kernel is right.
+        """
+        words = set()
+        for operator in self._compiled.get_runtime_model().get_ops():
+            layer, stated, kernel = (
+                str(operator.get_rt_info()[key].astype(str))
+                for key in ("layerType", "runtimePrecision", "primitiveType")
+            )
+            computes = kernel.rpartition("_")[2].lower()
+            if layer not in NO_ARITHMETIC:
+                words.add(computes if computes in precision.WORDS else stated)
+        return words
 
     def operators(self, warmup: int) -> list[Operator]:
         """Return times per node of the graph that was executed, by OpenVINO's own counters."""

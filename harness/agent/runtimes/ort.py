@@ -72,7 +72,23 @@ def _session(request: LoadRequest, provider: str, entry: str = "") -> Any:
         options.add_session_config_entry(entry, "1")
         options.log_severity_level = 4  # a refusal is what is asked for, and no error
     own = {key: value for key, value in request.options.items() if not key.startswith("session.")}
+    own.update(engine_options(provider, request.engines))
     return onnxruntime.InferenceSession(str(request.model), options, providers=[(provider, own)])
+
+
+def engine_options(provider: str, engines: Path | None) -> dict[str, str]:
+    """Return what has a provider keep its engines in a folder of ours; {} for one that has none.
+
+    Source: onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html.
+    """
+    if engines is None or provider != "TensorrtExecutionProvider":
+        return {}
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(engines),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(engines),
+    }
 
 
 def resolve(asked: str, available: list[str]) -> str:

@@ -33,7 +33,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "int8": tflite.tflite_model(folder, "int8", quantized=True, size=8),
         "mixed": tflite.tflite_model(folder, "mixed", mixed=True, size=8),
     }
-    return {**made, "ir": openvino.openvino_model(made["onnx"])}
+    irs = {name: openvino.openvino_model(made["onnx"], half=name == "half") for name in ("ir", "half")}
+    return {**made, **irs}
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_every_runtime_scores_as_numpy_does(
         ("float", "tflite", "reference", "CPU", "float32"),
         ("int8", "tflite", "builtin", "CPU", "int8"),
         ("ir", "openvino", "cpu", "CPU", "float32"),
+        ("half", "openvino", "cpu", "CPU", "float32"),  # weights in float16 are no computing in float16
         ("int8", "openvino", "CPU", "CPU", "int8"),
     ],
 )

@@ -1,0 +1,15 @@
+"""What a provider took to compile models, in words: it is no part of loading them, and the next run need not wait."""
+
+from __future__ import annotations
+
+from reports.figures import duration
+from reports.records import Run
+
+
+def sentences(run: Run) -> list[str]:
+    """Return a line for each engine that was built in this run."""
+    return [
+        f"{cell.key}: its engine was built in {duration(ms / 1000)}, before anything was timed"
+        for cell in run.cells
+        if (ms := cell.value("engine_build_ms", "all"))
+    ]
