@@ -23,6 +23,7 @@ from harness.plan import Plan, PlannedCell
 from harness.runtimes import RUNTIMES
 from harness.state import State
 from reports.records import Outcome
+from targets import connect
 from targets.profile import Target
 
 NAME = "result.json"
@@ -93,6 +94,8 @@ def _packages(target: Target, runtimes: Sequence[str]) -> list[str]:
     from harness import bundle  # noqa: PLC0415 - with zstandard and more, for targets that have one
 
     settings = target.settings
+    if settings.transport in connect.THERE:
+        raise LookupError("an emulator that somebody else started")
     if settings.environment == "bundle":
         machine = settings.architecture or bundle.machines()[0]
         asked = dict.fromkeys((*settings.runtimes, *runtimes))

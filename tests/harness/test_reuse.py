@@ -121,6 +121,8 @@ def test_an_environment_that_only_the_target_knows_is_never_taken(planned: Plann
     settings = made.targets[0].settings.model_copy(update={"python": "/opt/python"})
     target = made.targets[0].model_copy(update={"settings": settings})
     assert reuse.digest_of(made, target, made.cells[0]) is None
+    there = settings.model_copy(update={"python": None, "transport": "ssh", "address": "pi@pi4"})
+    assert reuse.environment(target.model_copy(update={"settings": there}), []) is None
     absent = settings.model_copy(update={"python": None, "emulator": emulator.QEMU_USER, "cpu": "cortex-a72"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
