@@ -154,6 +154,14 @@ class Variant:
         """The model file first, then those that belong to it."""
         return [self.path, *belonging(self.manifest, self.path)]
 
+    @property
+    def identity(self) -> str:
+        """Sha256 of the model file; of all files' digests where several make the model.
+
+        An .xml alone does not tell a model: trained again, it has other weights and the same graph.
+        """
+        return self.sha256 if len(self.files) == 1 else digest.of_json([digest.of_file(path) for path in self.files])
+
     def output_spec(self) -> preprocess.OutputSpec:
         """Return how the answer is read, as the record that the agent is sent."""
         return preprocess.OutputSpec(**self.manifest.output.model_dump(), threshold=self.manifest.threshold)

@@ -163,6 +163,8 @@ def _missing(run: Run, cell: Cell, name: str) -> Judged:
         return Judgement.UNDECIDED, reason, "more rounds, or --full"
     if name == "auc_drop":
         parent = run.variant(cell.key.variant).parent
+        if not parent:
+            return Judgement.NOT_MEASURED, "the variant was made of no other", "name its parent in the manifest"
         reason = f"its parent {parent} has no scores on {cell.key.target}"
         return Judgement.NOT_MEASURED, reason, f"measure {parent} in the same run"
     return Judgement.NOT_MEASURED, "there is no such figure", ""

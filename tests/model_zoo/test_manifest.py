@@ -193,3 +193,19 @@ def test_merging_leaves_both_as_they_were() -> None:
     base, over = {"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "b": {"z": 1}}
     assert manifest.merged(base, over) == {"a": {"x": 1, "y": 3}, "b": {"z": 1}}
     assert (base, over) == ({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "b": {"z": 1}})
+
+
+def test_the_weights_of_an_xml_belong_to_it(tmp_path: Path) -> None:
+    model = tmp_path / "net.xml"
+    model.write_text("<net/>")
+    manifest_path = models.write_manifest(model, input={"size": [8, 8]})
+    with pytest.raises(ModelError, match=r"net\.bin of variant 'net' is missing"):
+        manifest.load(manifest_path)
+    identities = set()
+    for weights in (b"one", b"other"):
+        model.with_suffix(".bin").write_bytes(weights)
+        variant = manifest.load(manifest_path)
+        assert [path.name for path in variant.files] == ["net.xml", "net.bin"]
+        assert variant.bytes == len("<net/>") + len(weights)
+        identities.add(variant.identity)
+    assert len(identities) == 2  # the graph is the same, the model is another

@@ -162,6 +162,17 @@ def tflite_model(
     return path
 
 
+def of_any_size(path: Path) -> Path:
+    """Have a model take any batch, height and width, and return its path."""
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    fed = model.subgraphs[0].tensors[0]
+    fed.shape, fed.shapeSignature = [1, 1, 1, 3], [-1, -1, -1, 3]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
 def _bump(quantized: bool, mixed: bool, heads: bool, size: int) -> bytes:
     net, code = Net(quantized), schema.BuiltinOperator
     centre = np.array([[FAKE_RED / 255, 0, 0]])

@@ -32,6 +32,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "float": tflite.tflite_model(folder, "float", size=8),
         "int8": tflite.tflite_model(folder, "int8", quantized=True, size=8),
         "mixed": tflite.tflite_model(folder, "mixed", mixed=True, size=8),
+        "any": tflite.of_any_size(tflite.tflite_model(folder, "any", size=8)),
     }
     irs = {name: openvino.openvino_model(made["onnx"], half=name == "half") for name in ("ir", "half")}
     return {**made, **irs}
@@ -66,6 +67,7 @@ def expected(pictures: Pictures) -> list[float]:
     [
         ("onnx", "onnxruntime", 1e-5),
         ("float", "tflite", 1e-5),
+        ("any", "tflite", 1e-5),
         ("int8", "tflite", 0.02),
         ("ir", "openvino", 1e-5),
         ("onnx", "openvino", 1e-5),
