@@ -124,7 +124,7 @@ def _emulator(target: Target) -> list[str]:
     if settings.emulator == emulator.QEMU_SYSTEM:
         from targets import image, machine  # noqa: PLC0415
 
-        made = image.newest(places.devices() / image.FOLDER, settings.architecture)
+        made = image.newest(image.folder(places.devices()), settings.architecture)
         return [settings.cpu, machine.version(), made.name]
     return []
 
