@@ -166,7 +166,9 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
     collated = finish(outcome=outcome, reason=reason, next_step=step)
-    collated = collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
+    collated = collated.model_copy(
+        update={"role": cell.role, "cached_from": state.cached.get(cell.id, ""), "peers": (peer,) if peer else ()}
+    )
     dropped = state.dropped.get(cell.id)
     return _out_of_the_race(collated, dropped) if dropped else collated
 

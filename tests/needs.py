@@ -10,6 +10,9 @@ import pytest
 from edgerig.errors import TargetRefused
 from harness import bundle as bundles
 from harness.bundle import Bundle
+from harness.machine import machines_folder
+from targets import image
+from targets.image import Image
 
 
 def require(there: object, why: str) -> None:
@@ -33,3 +36,11 @@ def bundle(machine: str = "aarch64") -> Bundle:
     except TargetRefused as error:
         require(False, f"{error.message} {error.hint}")
         raise
+
+
+def machine(architecture: str = "aarch64") -> Image:
+    """Return the newest image of a machine that was built here before."""
+    require("qemu-system-aarch64", "qemu-system-arm is missing")
+    found = [entry for entry in image.found(machines_folder()) if entry.contents.machine == architecture]
+    require(found, f"there is no machine for {architecture}: edgerig machine build")
+    return found[0]
