@@ -28,6 +28,7 @@ COMMANDS = {
     "baseline": ("harness.commands.history:baseline", "Promote a run to what nights are compared with."),
     "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
     "pick": ("harness.commands.pick:pick", "Name the cell to ship on each target."),
+    "compare": ("harness.commands.compare:compare", "Hold two runs side by side."),
     "show": ("harness.commands.look:show", "Print a run's table."),
     "list": ("harness.commands.look:list_", "List variants, targets or runs."),
     "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),
@@ -38,6 +39,7 @@ COMMANDS = {
     "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
+    "optimize": ("harness.commands.optimize:optimize", "Compress a trained model in several ways, and measure them."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }
 
