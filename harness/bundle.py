@@ -7,6 +7,7 @@ is made of the same packages. BUNDLE.json in it, and beside it, says what those 
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -123,15 +124,14 @@ def build(
         tell: is told what is done now.
 
     Raises:
-        ConfigError: a runtime or machine that there is not.
-        TargetRefused: a runtime has no wheel for that machine.
+        ConfigError: a runtime or machine that there is not, or a runtime has no wheel for that machine.
         HostError: packages cannot be had, or this machine cannot make the bundle of them.
     """
     needed = _needed(machine, runtimes)
     tell(f"asking {mirror} for {len(tree.PACKAGES)} packages of Debian {debian.RELEASE}, {machine}")
     debs = debian.fetch(tree.PACKAGES, machine, mirror)
     tell(f"asking pip for wheels of {', '.join(needed)}")
-    house = wheels.wheelhouse(_facts(machine), needed, fresh=True)
+    house = _wheelhouse(machine, needed)
     contents = _contents(machine, runtimes, debs, house)
     same = [bundle for bundle in found(folder) if bundle.contents == contents]
     if same:
@@ -166,12 +166,17 @@ def newest(machine: str, runtimes: Sequence[str] = ()) -> Bundle:
     for bundle in found(places.bundles()):
         if bundle.contents.machine == machine and all(bundle.has(spec) for spec in runtimes):
             return bundle
-    wanted = f" --runtimes {','.join(runtimes)}" if runtimes else ""
-    arch = "" if machine == machines()[0] else f" --arch {machine}"
     raise TargetRefused(
         f"there is no bundle here for {machine}{' with ' + ' and '.join(runtimes) if runtimes else ''}.",
-        f"Build one: edgerig bundle build{arch}{wanted}",
+        f"Build one: {command(machine, runtimes)}",
     )
+
+
+def command(machine: str, runtimes: Sequence[str]) -> str:
+    """Return what builds a bundle."""
+    arch = [] if machine == machines()[0] else ["--arch", machine]
+    wanted = ["--runtimes", ",".join(runtimes)] if runtimes else []
+    return shlex.join(["edgerig", "bundle", "build", *arch, *wanted])
 
 
 def best(machine: str, runtimes: Sequence[str]) -> Bundle:
@@ -207,6 +212,13 @@ def _needed(machine: str, runtimes: Sequence[str]) -> list[str]:
         for package in RUNTIMES[spec.name].packages_on(machine, spec.version)
     ]
     return [*wheels.ALWAYS, *dict.fromkeys(packages)]
+
+
+def _wheelhouse(machine: str, needed: list[str]) -> Path:
+    try:
+        return wheels.wheelhouse(_facts(machine), needed, fresh=True)
+    except wheels.NoWheel as error:
+        raise ConfigError(error.message, "Name other runtimes, or other versions of them: --runtimes.") from error
 
 
 def packages_of(runtimes: Sequence[str], machine: str) -> list[str]:

@@ -38,6 +38,7 @@ COMMANDS = {
     "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
     "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
     "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
+    "optimize": ("harness.commands.optimize:optimize", "Compress a trained model in several ways, and measure them."),
     "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgerig.errors import EdgerigError, TargetHeld, TargetUnreachable
-from harness import measure, method, plan, provision, settings, workflow
+from harness import bundle, measure, method, plan, provision, settings, workflow
 from harness.agent.protocol import JobResult
 from harness.lease import Lease
 from harness.runtimes import RUNTIMES, reads, runtime_of
@@ -76,7 +76,9 @@ def _settings(target: Target, done: Applied) -> Iterator[Step]:
     if not any(entry.problem for entry in done.settings):
         yield Step(target.name, "settings", "ok", found)
         return
-    todo = f"This line in /etc/sudoers.d/edgerig there allows it: {done.sudoers}" if done.sudoers else ""
+    todo = f"A run goes on without; [targets.{target.name}.set] says what is wanted."
+    if done.sudoers:
+        todo = f"This line in /etc/sudoers.d/edgerig there allows it: {done.sudoers}"
     yield Step(target.name, "settings", "warning", found, todo)
 
 
@@ -132,8 +134,10 @@ def _runtimes(target: Target, session: Session) -> Step:
 
 def _to_have(absent: Sequence[str], target: Target, session: Session) -> str:
     """Return how a device gets the runtimes that it has not."""
-    if not absent or target.settings.environment == "bundle":
+    if not absent:
         return ""
+    if target.settings.environment == "bundle":
+        return f"For their formats: {bundle.command(session.identity.machine, absent)}"
     if target.settings.environment == "venv":
         return "A run that needs one of those sends it there."
     machine = session.identity.machine
@@ -205,6 +209,10 @@ def _checked(target: Target, session: Session, variant: Variant, runtime: str, p
 
 
 def _vitals(target: Target, result: JobResult) -> Step:
+    if target.settings.emulator:
+        return Step(
+            target.name, "vitals", "ok", "an emulator has neither clock nor heat: its times are marked emulated"
+        )
     parsers = {name: vital.parser for name, vital in target.settings.vitals.items()}
     texts = result.vitals[0].texts if result.vitals else {}
     reading = vitals.parsed(texts, parsers)

@@ -101,7 +101,7 @@ def build(
 
 def machines_folder() -> Path:
     """Return the folder of images, where targets look for theirs."""
-    return places.devices() / image.FOLDER
+    return image.folder(places.devices())
 
 
 def _kernel(machine: str, mirror: str) -> Deb:

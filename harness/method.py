@@ -52,6 +52,11 @@ def counting(plan: Method) -> Method:
     return emulated(plan).model_copy(update={"round_frames": 24, "warmup_frames": 8})
 
 
+def slower(plan: Method) -> float:
+    """Return how many times as long as elsewhere a process takes under an emulator, roughly: for what is foreseen."""
+    return 5.0 if plan.setting == "emulated" else 1.0
+
+
 def goes_on(plan: Method) -> bool:
     """Return whether rounds go on beyond the fewest while p50 is not known well enough."""
     return plan.setting in ("default", "full")

@@ -162,9 +162,10 @@ class Plan(Planned):
     def seconds(self, target: str) -> tuple[float, float]:
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
-        passes = len({cell.scores_id for cell in cells}) * (1 + 0.01 * self.scored_on(target))
-        other = len(cells) * ((3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         plan = self.method_on(target)
+        slower = method.slower(plan)
+        passes = len({cell.scores_id for cell in cells}) * slower * (1 + 0.01 * self.scored_on(target))
+        other = len(cells) * (slower * (3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
         return least + other, most + other
@@ -177,7 +178,7 @@ class Plan(Planned):
     def round_seconds(self, target: str) -> float:
         """Return the least seconds of one round, its process's start included (.6 s with onnxruntime and OpenCV)."""
         plan = self.method_on(target)
-        return 0.6 + plan.warmup_s + plan.round_s
+        return method.slower(plan) * 0.6 + plan.warmup_s + plan.round_s
 
 
 def make(

@@ -35,7 +35,7 @@ def _machine(target: Target, devices: Path) -> Transport:
     from targets.machine import Kind, MachineTransport  # noqa: PLC0415
 
     settings = target.settings
-    made = image.newest(devices / image.FOLDER, settings.architecture)
+    made = image.newest(image.folder(devices), settings.architecture)
     kind = Kind(target.name, settings.cpu, settings.counts_instructions)
     return MachineTransport(made, kind, devices / target.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgerig.errors import HostError, TargetRefused
 
-FOLDER = ".machines"  # beside the folders of devices; no target's name begins with a dot
 INDEX = "MACHINE.json"
 KERNEL, INITRAMFS, ROOT = "kernel", "initramfs", "root.ext4"
 
@@ -66,6 +66,14 @@ class Image(BaseModel):
                 f"{folder} is no machine's image: {error}", "Remove it, then: edgerig machine build"
             ) from error
         return found.model_copy(update={"path": folder})
+
+
+def folder(devices: Path) -> Path:
+    """Return the folder of images: $EDGERIG_MACHINES, or beside the folders of devices.
+
+    No target's name begins with a dot.
+    """
+    return Path(os.environ.get("EDGERIG_MACHINES") or devices / ".machines")
 
 
 def found(folder: Path) -> list[Image]:

@@ -56,8 +56,9 @@ class LocalChannel:
                 if not select.select([], [self._stdin], [], deadline.remaining)[1]:
                     raise LinkLost("the agent takes in nothing more.")
                 view = view[self._stdin.write(view) or 0 :]
-        except OSError as error:
-            raise LinkLost(f"the agent has ended: {self.errors() or error.strerror}") from error
+        except (OSError, ValueError) as error:  # a ValueError where somebody else has closed it by now
+            why = "" if self._stderr.closed else self.errors()
+            raise LinkLost(f"the agent has ended: {why or 'it said nothing'}") from error
 
     def receive(self, deadline: Deadline) -> bytes:
         """Return what the process printed next, b"" at its end."""

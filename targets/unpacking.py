@@ -2,7 +2,7 @@
 
 It needs sh, tar, gzip, sha256sum, mv and rm, which coreutils, busybox and Android's toybox all have. An archive is
 verified before it is unpacked, unpacked under another name, and gets its own name last: what was cut off by whatever is
-never used, and is removed by the next try.
+never used, and is removed by the next try. What was not used for a month makes room for what is new.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ archive=$folder/$name.tar.gz
 
 if [ -d "$final" ]; then
     rm -f "$archive"
+    touch "$final"
     echo there
     exit
 fi
@@ -34,6 +35,7 @@ if [ "${said%% *}" != "$sha256" ]; then
     exit
 fi
 rm -rf "$folder"/*.new
+find "$folder"/* -prune -mtime +30 -exec rm -rf {} \; 2> /dev/null  # what nobody used for a month
 mkdir "$final.new" || exit
 # Not tar -z: that of old Androids has none.
 if gzip -dc "$archive" | tar -xf - -C "$final.new"; then

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import places
+from harness import machine, places
 from tests.support import faces as small_faces
 
 
@@ -16,6 +16,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep packs, agents and local devices of the tests away from the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGERIG_BUNDLES", str(places.bundles()))  # built before: tests only read them
+        patch.setenv("EDGERIG_MACHINES", str(machine.machines_folder()))
         patch.setenv("EDGERIG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

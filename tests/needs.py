@@ -7,9 +7,12 @@ import shutil
 
 import pytest
 
+from edgerig.errors import TargetRefused
 from harness import bundle as bundles
-from harness import places
 from harness.bundle import Bundle
+from harness.machine import machines_folder
+from targets import image
+from targets.image import Image
 
 
 def require(there: object, why: str) -> None:
@@ -27,7 +30,17 @@ def require(there: object, why: str) -> None:
 
 
 def bundle(machine: str = "aarch64") -> Bundle:
-    """Return the newest bundle that was built here before; tests build none, for that needs Debian and an index."""
-    found = [entry for entry in bundles.found(places.bundles()) if entry.contents.machine == machine]
-    require(found, f"there is no bundle for {machine}: edgerig bundle build")
+    """Return the bundle that a target gets, built here before; tests build none, for that needs Debian and an index."""
+    try:
+        return bundles.best(machine, bundles.DEFAULT_RUNTIMES)
+    except TargetRefused as error:
+        require(False, f"{error.message} {error.hint}")
+        raise
+
+
+def machine(architecture: str = "aarch64") -> Image:
+    """Return the newest image of a machine that was built here before."""
+    require("qemu-system-aarch64", "qemu-system-arm is missing")
+    found = [entry for entry in image.found(machines_folder()) if entry.contents.machine == architecture]
+    require(found, f"there is no machine for {architecture}: edgerig machine build")
     return found[0]

@@ -57,7 +57,8 @@ def build(machine: str, runtimes: tuple[str, ...], out: Path | None, mirror: str
         common.print_json({**_row(made), "reused": there})
         return 0
     click.echo(f"{'As it was' if there else 'Built'}: {made.path} ({_megabytes(made.bytes)}, {made.sha256[:12]})")
-    click.echo('A target uses it by environment = "bundle"; `edgerig run --target emulated-arm64` does.')
+    example = "; `edgerig run --target emulated-arm64` does" if machine == "aarch64" else ""
+    click.echo(f'A target uses it by environment = "bundle"{example}.')
     return 0
 
 

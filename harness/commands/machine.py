@@ -50,7 +50,7 @@ def build(mirror: str, as_json: bool) -> int:
     def tell(text: str) -> None:
         console.print(f"{text} …", markup=False, highlight=False, soft_wrap=True)
 
-    held = bundle.newest(bundle.machines()[0])
+    held = bundle.best(bundle.machines()[0], bundle.DEFAULT_RUNTIMES)
     made, there = building.build(held, building.machines_folder(), mirror=mirror, tell=tell)
     if as_json:
         common.print_json({**_row(made), "reused": there})

@@ -92,10 +92,11 @@ class Stream:
         self._ready.release()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield what arrives; each piece is acknowledged when the next one is asked for."""
+        """Yield what arrives until the stream or the link ends; asking for the next piece acknowledges the last."""
         while (data := self._incoming.get()) is not None:
             yield data
-            self._link.send("OKAY", self._here, self._there)
+            with contextlib.suppress(GoneError):
+                self._link.send("OKAY", self._here, self._there)
 
     def read(self, size: int) -> bytes:
         """Return so many bytes; raises GoneError where they do not come."""

@@ -158,8 +158,8 @@ def test_the_end_of_a_program_is_not_that_of_the_link(way: AdbTransport, phone: 
 
 
 def test_a_program_goes_on_when_the_phone_is_unplugged(way: AdbTransport, phone: Phone) -> None:
-    channel = way.start(["sh", "-c", "cat > /dev/null; sleep .2; echo done > /data/local/tmp/later"])
-    wait_until(phone.android.programs)
+    channel = way.start(["sh", "-c", "echo on; cat > /dev/null; sleep .2; echo done > /data/local/tmp/later"])
+    assert channel.receive(soon()) == b"on\n"
     phone.unplug()
     later = phone.android.root / "data/local/tmp/later"
     wait_until(later.exists)

@@ -75,6 +75,17 @@ def test_an_alias_of_ssh_config_is_followed(board: Sshd, desk: Desk) -> None:
     SshTransport("pi4").close()
 
 
+def test_a_configuration_may_name_its_own_known_hosts(board: Sshd, desk: Desk, tmp_path: Path) -> None:
+    known = tmp_path / "those we know"
+    known.write_text(desk.known_hosts.read_text())
+    desk.known_hosts.write_text("")
+    own = f"UserKnownHostsFile {tmp_path / 'nobody'} {str(known).replace(' ', chr(92) + ' ')}"
+    desk.config.write_text(f"Host pi4\n  HostName {HOST}\n  Port {board.port}\n  {own}\n")
+    SshTransport("pi4").close()
+    known.write_text("")
+    assert "unknown" in refused("pi4").message
+
+
 def behind(board: Sshd, jump: Sshd) -> str:
     return (
         f"Host rack\n  HostName {HOST}\n  Port {jump.port}\n\n"

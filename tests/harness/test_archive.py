@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,18 @@ def test_what_was_cut_off_is_never_used(tmp_path: Path) -> None:
     _, sent = placing.placed(TARGET, device, path, "tree", digest.of_file(path))
     assert sent == path.stat().st_size
     assert sorted(entry.name for entry in folder.iterdir()) == ["tree"]
+
+
+def test_what_nobody_used_for_a_month_makes_room(tmp_path: Path) -> None:
+    path, device = packed(tmp_path), LocalTransport(tmp_path / "device")
+    sha256, folder = digest.of_file(path), Path(device.root, unpacking.FOLDER)
+    long_ago = time.time() - 40 * 86400
+    for name in ("used", "forgotten"):
+        placing.placed(TARGET, device, path, name, sha256)
+        os.utime(folder / name, (long_ago, long_ago))
+    placing.placed(TARGET, device, path, "used", sha256)
+    placing.placed(TARGET, device, path, "new", sha256)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["new", "used"]
 
 
 def test_an_archive_that_always_arrives_in_part_is_refused(tmp_path: Path) -> None:

@@ -18,25 +18,26 @@ CHANNELS = 8
 LARGEST_WEIGHT = 60
 
 
-def quantized_model(folder: Path, name: str, **keys: Any) -> Path:
+def quantized_model(folder: Path, name: str, size: int = SIZE, **keys: Any) -> Path:
     """Write a convolution, a mean and a matrix product in ONNX's QDQ form, with random weights, and its manifest.
 
     Args:
         folder: made where it is missing.
         name: of the variant and its file.
+        size: of the pictures.
         keys: more keys for the manifest, e.g. parent="teacher".
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model = helper.make_model(_graph(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    model = helper.make_model(_graph(size), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(model)
     path = folder / f"{name}.onnx"
     onnx.save(model, str(path))
     output = {"kind": "logits", "index": 1}
-    write_manifest(path, input={"size": [SIZE, SIZE]}, output=output, techniques=["int8"], **keys)
+    write_manifest(path, input={"size": [size, size]}, output=output, techniques=["int8"], **keys)
     return path
 
 
-def _graph() -> onnx.GraphProto:
+def _graph(size: int) -> onnx.GraphProto:
     draw = np.random.default_rng(7)
     weights = draw.integers(-LARGEST_WEIGHT, LARGEST_WEIGHT, (CHANNELS, 3, 3, 3)).astype(np.int8)
     columns = draw.integers(-LARGEST_WEIGHT, LARGEST_WEIGHT, (CHANNELS, 2)).astype(np.int8)
@@ -66,7 +67,7 @@ def _graph() -> onnx.GraphProto:
         helper.make_node("MatMul", ["flat_", "c"], ["logits"]),
         *_rounded("logits", "s_logits", "middle", "y"),
     ]
-    shape: list[str | int | None] = ["batch", 3, SIZE, SIZE]
+    shape: list[str | int | None] = ["batch", 3, size, size]
     return helper.make_graph(
         nodes,
         "quantized",

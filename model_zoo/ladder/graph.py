@@ -1,0 +1,113 @@
+"""Changes of an ONNX graph that keep its answers, and what the quantizers want to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edgerig.errors import ModelError
+from edgerig.preprocess import InputSpec
+
+QUANTIZABLE = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+OPSET = 13  # per-channel DequantizeLinear came with it
+
+
+def prepared(source: Path, target: Path) -> None:
+    """Write a model ready to be quantized: shapes inferred, batch norm folded, nodes named, opset OPSET or newer.
+
+    Raises ModelError where that cannot be done.
+    """
+    try:
+        model = onnx.load(source)
+        if next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), 1) < OPSET:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        for number, node in enumerate(model.graph.node):
+            node.name = node.name or f"{node.op_type}_{number}"
+        onnx.save(model, target)
+        quant_pre_process(str(target), str(target), skip_symbolic_shape=True)
+    except Exception as error:  # the quantizer's tools raise whatever they like
+        raise ModelError(f"{source.name} cannot be made ready for quantization: {str(error)[:300]}") from error
+
+
+def optimized(source: Path, target: Path) -> None:
+    """Write a model as ONNX Runtime rewrites it for any processor (constants folded, nodes fused); answers stay."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+
+
+def layers(model: Path) -> dict[str, list[str]]:
+    """Return the layers of a model: names of nodes with weights, each with the nodes that work on its output alone.
+
+    A layer that is given back to float takes its activation, pooling and the like with it: their inputs would be
+    rounded all the same, and nothing would be won.
+    """
+    nodes = onnx.load(model).graph.node
+    found: dict[str, list[str]] = {node.name: [node.name] for node in nodes if node.op_type in QUANTIZABLE}
+    owners: dict[str, set[str]] = {}
+    for node in nodes:  # a graph's nodes are in an order in which each comes after its inputs
+        mine = {node.name} if node.name in found else set().union(*(owners.get(name, set()) for name in node.input))
+        owners.update(dict.fromkeys(node.output, mine))
+        if node.name not in found:
+            for owner in mine:
+                found[owner].append(node.name)
+    return found
+
+
+def single(source: Path, target: Path, spec: InputSpec) -> None:
+    """Write a model whose batch size is one: where it is left open, some tools cannot follow the shapes."""
+    model = onnx.load(source)
+    shape = model.graph.input[0].type.tensor_type.shape
+    sides = (3, spec.height, spec.width) if spec.layout == "NCHW" else (spec.height, spec.width, 3)
+    for dimension, size in zip(shape.dim, (1, *sides), strict=True):
+        dimension.dim_value = size
+    onnx.save(model, target)
+
+
+def weights_as_int8(source: Path, target: Path) -> int:
+    """Write a model whose weights are int8 with a scale per channel, turned back to float when it is loaded.
+
+    It is smaller, not faster: what is multiplied is float. Returns the number of weights so stored.
+    """
+    model = onnx.load(source)
+    stored = {entry.name: entry for entry in model.graph.initializer}
+    chosen = [(name, axis) for name, axis in _weights(model) if name in stored]
+    for name, axis in chosen:
+        small, scales = _per_channel(numpy_helper.to_array(stored[name]), axis)
+        model.graph.initializer.remove(stored[name])
+        packed = (numpy_helper.from_array(small, f"{name}_int8"), numpy_helper.from_array(scales, f"{name}_scale"))
+        model.graph.initializer.extend(packed)
+        # Not DequantizeLinear: of a matrix product with it, ONNX Runtime 1.31 rounds the activations too.
+        cast = helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], f"{name}_to_float", to=TensorProto.FLOAT)
+        model.graph.node.insert(0, helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name], f"{name}_scaled"))
+        model.graph.node.insert(0, cast)
+    onnx.save(model, target)
+    return len(chosen)
+
+
+def _weights(model: Any) -> Iterator[tuple[str, int]]:
+    """Yield the weights of convolutions and matrix products once each, with the axis of their output channels."""
+    told = set()
+    for node in model.graph.node:
+        if node.op_type in QUANTIZABLE and len(node.input) > 1 and node.input[1] not in told:
+            told.add(node.input[1])
+            transposed = any(entry.name == "transB" and entry.i for entry in node.attribute)
+            yield node.input[1], 0 if node.op_type == "Conv" or transposed else 1
+
+
+def _per_channel(weights: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return int8 weights and their symmetric scales, one for each channel of `axis`, in a shape that multiplies."""
+    others = tuple(place for place in range(weights.ndim) if place != axis)
+    largest = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-12)
+    scales = (largest / 127).astype(np.float32)
+    return np.clip(np.rint(weights / scales), -127, 127).astype(np.int8), scales
