@@ -186,6 +186,8 @@ def test_devices_are_measured_side_by_side(several: Callable[..., plan.Plan], tm
     teller = Watched()
     run, _ = workflow.start(several(one={}, two={}), tmp_path / "runs", teller)
     assert {(cell.key.target, cell.outcome.value) for cell in run.cells} == {("one", "ok"), ("two", "ok")}
+    (held,) = run.agreement
+    assert (held.here.target, held.reference.target, held.identical, held.confounders) == ("two", "one", True, ())
     turns = sum(before != after for before, after in zip(teller.steps, teller.steps[1:], strict=False))
     assert turns > 2  # one after the other is a single turn
 

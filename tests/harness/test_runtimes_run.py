@@ -74,6 +74,13 @@ def test_runtimes_agree_on_the_scores(three: Measured) -> None:
     assert min(scores["plain"]) < 0.1
 
 
+def test_a_converted_variant_is_held_against_its_parent(three: Measured) -> None:
+    (held,) = (entry for entry in three.record["agreement"] if entry["here"]["variant"] == "lite-int8")
+    assert (held["kind"], held["reference"]["variant"], held["faces"]) == ("parent", "plain", 24)
+    assert (held["identical"], 0 < held["largest_difference"] < 0.05) == (False, True)
+    assert {"runtime", "precision"} <= {confounder["name"] for confounder in held["confounders"]}
+
+
 def test_the_report_names_the_runtimes(three: Measured) -> None:
     page = (three.workplace.folder / three.record["folder"] / "report.html").read_text()
     assert all(word in page for word in ("onnxruntime", "tflite", "openvino", "lite-int8"))
@@ -91,10 +98,14 @@ def test_versions_of_a_runtime_are_measured_side_by_side(tmp_path: Path) -> None
     (tmp_path / "edgerig.toml").write_text(HERE)
     specs = [f"onnxruntime=={version}" for version in ("1.2.0", "1.3.0", "9.9.9")]
     words = ("--variants", "models", "--faces", "faces", "--target", "here", "--quick", "--runtime", ",".join(specs))
-    cells = Measured(workplace, workplace.json("run", *words)).cells()
+    measured = Measured(workplace, workplace.json("run", *words))
+    cells = measured.cells()
     for version in ("1.2.0", "1.3.0"):
         cell = cells["net", f"onnxruntime=={version}"]
         assert (cell["outcome"], cell["fingerprint"]["runtime_version"]) == ("ok", version)
+    (held,) = measured.record["agreement"]  # the same library by two names: to the bit
+    assert (held["identical"], held["reference"]["runtime"]) == (True, "onnxruntime==1.2.0")
+    assert [confounder["name"] for confounder in held["confounders"]] == ["runtime", "runtime_version"]
     absent = cells["net", "onnxruntime==9.9.9"]
     assert absent["outcome"] == "unsupported"
     assert "there is no wheel of onnxruntime==9.9.9" in absent["reason"]
