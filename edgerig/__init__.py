@@ -5,6 +5,7 @@
     run = edgerig.benchmark("models/", faces="faces/", targets=["x86"])
     run.cells, run.results          # pandas data frames
     edgerig.load_run("latest")
+    edgerig.compare("runs/b", "runs/a")  # two runs side by side
     edgerig.pick(run)               # what to ship on each target
 
 This package is also the floor that the others stand on (errors, deadlines, files, preprocess, metrics). It imports
@@ -17,9 +18,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import BenchmarkRun, benchmark, load_run, pick
+    from harness.api import BenchmarkRun, benchmark, compare, load_run, pick
 
-__all__ = ["BenchmarkRun", "benchmark", "load_run", "pick"]
+__all__ = ["BenchmarkRun", "benchmark", "compare", "load_run", "pick"]
 
 
 def __getattr__(name: str) -> Any:

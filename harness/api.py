@@ -9,10 +9,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from edgerig import toml
-from harness import choosing, collect, config, prepare, progress, state, workflow
+from harness import choosing, collect, config, prepare, progress, sidebyside, state, workflow
 from harness.config import RunTable
 from harness.progress import Progress
 from reports import text
+from reports.across import Across
 from reports.deployment import Deployment
 from reports.records import Run
 
@@ -137,3 +138,22 @@ def load_run(path: str | Path, runs: str | Path = "runs") -> BenchmarkRun:
     """
     folder = workflow.find_run(Path(runs), str(path))
     return BenchmarkRun(collect.collect(state.read(folder), folder), folder)
+
+
+def compare(
+    candidate: str | Path, baseline: str | Path, *, allow: Sequence[str] = (), runs: str | Path = "runs"
+) -> Across:
+    """Return two runs side by side, as `edgerig compare` does: what is seen, no decision.
+
+    Args:
+        candidate: folder, id, beginning of an id, or "latest" of the run that is asked about.
+        baseline: the same of the other one.
+        allow: keys of the fingerprint that may differ.
+        runs: the folder of runs, for ids.
+
+    Raises:
+        edgerig.errors.ConfigError: the runs are unlike in a key that is not allowed.
+        edgerig.errors.RunError: there is no such run, or they share no cell.
+    """
+    here, there = (workflow.find_run(Path(runs), str(name)) for name in (candidate, baseline))
+    return sidebyside.compared(here, there, allow)

@@ -28,6 +28,7 @@ COMMANDS = {
     "baseline": ("harness.commands.history:baseline", "Promote a run to what nights are compared with."),
     "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
     "pick": ("harness.commands.pick:pick", "Name the cell to ship on each target."),
+    "compare": ("harness.commands.compare:compare", "Hold two runs side by side."),
     "show": ("harness.commands.look:show", "Print a run's table."),
     "list": ("harness.commands.look:list_", "List variants, targets or runs."),
     "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),

@@ -166,7 +166,9 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     finish = partial(collate.collate, cell.key, measured, method, emulated=target.settings.emulated)
     peer = state.peers[cell.key.target].get((cell.key.variant, cell.key.threads))
     collated = finish(outcome=outcome, reason=reason, next_step=step)
-    collated = collated.model_copy(update={"role": cell.role, "peers": (peer,) if peer else ()})
+    collated = collated.model_copy(
+        update={"role": cell.role, "cached_from": state.cached.get(cell.id, ""), "peers": (peer,) if peer else ()}
+    )
     dropped = state.dropped.get(cell.id)
     return _out_of_the_race(collated, dropped) if dropped else collated
 
@@ -260,16 +262,18 @@ def _target(state: State, target: Target) -> records.Target:
         transport=profile.transport,
         emulated=profile.emulated,
         counts_instructions=profile.counts_instructions,
-        settings={
-            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
-            **found,
-            **state.settings.get(target.name, {}),
-        },
+        settings={**_processors(target, found), **found, **state.settings.get(target.name, {})},
         notes=profile.notes,
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,
     )
+
+
+def _processors(target: Target, found: Mapping[str, str]) -> dict[str, str]:
+    """Return where the measuring processes stayed, unless `cores` tells it already."""
+    affinity = target.settings.affinity
+    return {} if "cores" in found else {"affinity": ",".join(map(str, affinity)) if affinity else "as found"}
 
 
 def _device(identity: Identity, found: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "target", "target": ..., "identity": {...}}
     {"event": "check", "cell": ..., "outcome": ..., "reason": ..., "facts": {...}}
     {"event": "round", "cell": ..., "round": {...}}
+    {"event": "cached", "cell": ..., "run": ...}         the events of an emulated cell are those of that run
     {"event": "again", "cell": ..., "round": {...}}      of a second session, which confirms what was flagged
     {"event": "memory", "cell": ..., "memory": {...}}
     {"event": "accuracy", "scores_id": ..., "accuracy": {...}}

@@ -109,6 +109,7 @@ class Plan(Planned):
     cells: tuple[PlannedCell, ...]
     baseline: records.Baseline | None = None
     gates: records.Gates = records.Gates()
+    fresh: bool = False  # nothing is taken from earlier runs
     budgets: dict[str, dict[str, float]] = Field(default_factory=dict)  # by target
     warnings: tuple[str, ...] = ()
 
@@ -230,6 +231,7 @@ def make(
         cells=tuple(cells),
         baseline=baseline.info if baseline else None,
         gates=workspace.config.gates,
+        fresh=table.fresh,
         budgets=workspace.limits(table, (target.name for target in targets)),
         warnings=tuple(warnings),
     )

@@ -50,6 +50,7 @@ class State:
     checks: dict[str, Check] = field(default_factory=dict)
     rounds: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))
     again: dict[str, list[Round]] = field(default_factory=lambda: defaultdict(list))  # of a second session
+    cached: dict[str, str] = field(default_factory=dict)  # emulated cell -> the run that measured it
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
@@ -127,6 +128,10 @@ def _again(state: State, event: Event) -> None:
     state.again[event["cell"]].append(Round.model_validate(event["round"]))
 
 
+def _cached(state: State, event: Event) -> None:
+    state.cached[event["cell"]] = event["run"]
+
+
 def _memory(state: State, event: Event) -> None:
     state.memory[event["cell"]] = Memory.model_validate(event["memory"])
 
@@ -186,6 +191,7 @@ _HANDLERS: dict[str, Any] = {
     "check": _check,
     "round": _round,
     "again": _again,
+    "cached": _cached,
     "memory": _memory,
     "accuracy": _accuracy,
     "operators": _operators,

@@ -15,7 +15,7 @@ from typing import TypeVar
 from edgerig import files
 from edgerig.deadline import Deadline
 from edgerig.errors import TargetError, TargetRefused
-from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, schedule, state
+from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, reuse, schedule, state
 from harness.journal import Journal
 from harness.lease import Lease, acquire
 from harness.measure import Measuring
@@ -89,10 +89,12 @@ def _measure(known: State, book: Journal, progress: Progress, wait_s: float) -> 
         _measure_target(known, target, book, progress, stop, wait_s, seconds)
 
     try:
+        reuse.take(known, book)
         with progress:
             for target in known.plan.targets:
                 progress.target(target.name, known.plan.seconds(target.name)[0])
             side_by_side(queues, work, stop)
+        reuse.keep(known, book.folder)
         if not known.lost and not known.skipped:
             book.append("finished", at=datetime.now(UTC).isoformat(timespec="seconds"))
     except KeyboardInterrupt as interrupt:
@@ -131,6 +133,8 @@ def _measure_target(
         book.append(event, **fields)
         known.add({"event": event, **fields})
 
+    if reuse.complete(known, target.name):
+        return
     try:
         with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
             runtimes, until = known.plan.runtimes_on(target.name), Deadline(seconds)

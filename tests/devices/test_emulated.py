@@ -50,7 +50,7 @@ def first(workplace: Workplace) -> dict[str, Any]:
 def second(workplace: Workplace, first: dict[str, Any]) -> dict[str, Any]:
     """Return a run of the int8 model there, again, and on this machine."""
     run: dict[str, Any] = workplace.json(
-        *("run", "--target", f"{TARGET},x86", "--quick"),
+        *("run", "--target", f"{TARGET},x86", "--quick", "--fresh"),
         *("--variants", "models/int8.toml", "--faces", "faces", "--sample", 8),
     )
     return run
@@ -109,6 +109,14 @@ def test_a_second_run_pushes_nothing(first: dict[str, Any], second: dict[str, An
     assert pushed(second, TARGET) == 0
     again = workplace.json("provision", TARGET)[0]
     assert (again["environment"], again["reused"], again["sent_bytes"]) == ("bundle", True, 0)
+
+
+def test_nothing_changed_is_not_run_again(first: dict[str, Any], workplace: Workplace) -> None:
+    words = ("run", "--target", TARGET, "--variants", "models", "--faces", "faces", "--sample", 8)
+    again = workplace.json(*words)
+    assert all(cell["cached_from"] for cell in again["cells"])
+    assert len(again["cells"]) == len(first["cells"])
+    assert '"event":"pushed"' not in Path(again["folder"], "journal.jsonl").read_text()
 
 
 def test_int8_scores_are_those_of_this_machine_bit_for_bit(second: dict[str, Any]) -> None:

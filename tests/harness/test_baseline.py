@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,22 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import edgerig
 from edgerig.errors import ConfigError, ModelError, RunError
-from harness import baselines, chronicle, config, journal, method, places, plan, prepare, promotions, state, workflow
+from harness import (
+    baselines,
+    chronicle,
+    cli,
+    config,
+    journal,
+    method,
+    places,
+    plan,
+    prepare,
+    promotions,
+    state,
+    workflow,
+)
 from harness.config import RunTable, Workspace
 from harness.plan import Plan
 from harness.progress import Silent
@@ -148,6 +163,22 @@ def test_a_run_that_was_cut_short_in_its_second_session_goes_on(done: Done, tmp_
     assert workflow.exit_code(resumed) == 1
     before, after = (sum(event["event"] == "round" for event in journal.read(path)) for path in (done.folder, copy))
     assert before == after
+
+
+def test_two_runs_side_by_side_decide_nothing(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    first = next(path for path in sorted(done.folder.parent.iterdir()) if path != done.folder and path.is_dir())
+    page = done.folder / "side.html"
+    words = [str(done.folder), str(first)]
+    assert cli.main(["compare", *words]) == 2  # the first was a quick run
+    assert "unlike in method" in capsys.readouterr().err
+    assert cli.main(["compare", *words, "--allow", "method", "--html", str(page), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["allowed"] == ["method"]
+    assert {row["key"]["variant"] for row in found["rows"]} == {"same", "slow"}
+    assert "which was allowed" in page.read_text()
+    assert edgerig.compare(*words, allow=["method"]).rows[0].seen == "cannot tell"  # one round is no sample
+    assert cli.main(["compare", *words, "--allow", "metod"]) == 2
+    assert "Did you mean 'method'?" in capsys.readouterr().err
 
 
 def test_unchanged_files_are_measured_where_that_is_asked_for(place: Place) -> None:
