@@ -262,16 +262,18 @@ def _target(state: State, target: Target) -> records.Target:
         transport=profile.transport,
         emulated=profile.emulated,
         counts_instructions=profile.counts_instructions,
-        settings={
-            "affinity": ",".join(map(str, profile.affinity)) if profile.affinity else "as found",
-            **found,
-            **state.settings.get(target.name, {}),
-        },
+        settings={**_processors(target, found), **found, **state.settings.get(target.name, {})},
         notes=profile.notes,
         outcome=Outcome.LOST if lost else Outcome.OK,
         reason=lost or "",
         **told,
     )
+
+
+def _processors(target: Target, found: Mapping[str, str]) -> dict[str, str]:
+    """Return where the measuring processes stayed, unless `cores` tells it already."""
+    affinity = target.settings.affinity
+    return {} if "cores" in found else {"affinity": ",".join(map(str, affinity)) if affinity else "as found"}
 
 
 def _device(identity: Identity, found: Mapping[str, str]) -> str:
