@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 
-from reports import files, nights
+from reports import files, nights, worse
 from reports.formats import github, junit, pytest_benchmark
 from reports.nights import Facts, Silent
-from reports.records import Acceptance, Outcome, Run
+from reports.records import Acceptance, BudgetCheck, Judgement, Outcome, Run
 from reports.worse import Worse
 from tests.reports.synthetic import HOSTILE, Arrays
 
@@ -27,14 +27,24 @@ def night(run: Run) -> Run:
     gone = {"outcome": Outcome.LOST, "reason": "does not\x00 answer."}
     targets = tuple(t.model_copy(update=gone) if t.name == "arm64" else t for t in run.targets)
     cells = tuple(c.model_copy(update=gone) if c.key.target == "arm64" else c for c in run.cells)
-    run = run.model_copy(update={"targets": targets, "cells": cells})
+    checks = tuple(
+        BudgetCheck(
+            cell=cell.id, budget=name, unit="ms", limit=1.0, at_most=True, value=2.0, verdict=verdict, reason=""
+        )
+        for cell in run.cells[:2]
+        for name, verdict in (("p95_ms", Judgement.BROKEN), ("p50_ms", Judgement.MET), ("p99_ms", Judgement.UNDECIDED))
+    )
+    run = run.model_copy(update={"targets": targets, "cells": cells, "budgets": checks})
     first, second = run.cells[:2]
     word = Acceptance(key=first.key, until="2026-02-01", reason="agreed", author="Ann", accepted="2026-01-01")
     silent = run.cells[4].key.model_copy(update={"variant": "dropped"})
     facts = Facts(
         job="nightly",
         baseline="base",
-        worse=[Worse(cell.id, "regression", "p50_ms", f"<{cell.id}> is slower & \x1b") for cell in (first, second)],
+        worse=[
+            *(Worse(cell.id, "regression", "p50_ms", f"<{cell.id}> is slower & \x1b") for cell in (first, second)),
+            *(entry for entry in worse.worse(run) if entry.kind == "budget"),
+        ],
         silent=[Silent("dropped-id", silent, 3, "2025-12-28")],
         accepted=[word],
         missing_ok=1,
@@ -74,6 +84,15 @@ def test_a_night_as_junit(night: Run) -> None:
     assert found["x86: mobilenetv3-small-fp32, 4 threads"] == "Failure"
     assert found["arm64: mobilenetv3-small-fp32, 1 thread"] == "Skipped"  # may be missing
     assert found["silent: dropped-id"] == "Error"
+    held = {name: kind for name, kind in found.items() if "at most" in name}
+    assert held == {
+        "x86: mobilenetv3-small-fp32, 1 thread: p95_ms at most 1 ms": "passed",  # accepted
+        "x86: mobilenetv3-small-fp32, 1 thread: p50_ms at most 1 ms": "passed",
+        "x86: mobilenetv3-small-fp32, 1 thread: p99_ms at most 1 ms": "Skipped",
+        "x86: mobilenetv3-small-fp32, 4 threads: p95_ms at most 1 ms": "Failure",
+        "x86: mobilenetv3-small-fp32, 4 threads: p50_ms at most 1 ms": "passed",
+        "x86: mobilenetv3-small-fp32, 4 threads: p99_ms at most 1 ms": "Skipped",
+    }
     strict = kinds(night.model_copy(update={"night": None}))
     assert strict["arm64: mobilenetv3-small-fp32, 1 thread"] == "Error"
     assert "accepted until 2026-02-01 by Ann: agreed" in junit.files(night, None)["junit.xml"]
@@ -105,7 +124,7 @@ def test_junit_holds_what_xml_cannot(night: Run) -> None:
 
 def test_the_job_summary_shows_the_worst_first(night: Run) -> None:
     text = github.files(night, None)["job-summary.md"]
-    assert "**The night of 'nightly' is red: 1 red, 1 alarm, 2 not ok.**" in text
+    assert "**The night of 'nightly' is red: 2 red, 1 alarm, 2 not ok.**" in text
     rows = [line for line in text.splitlines() if line.startswith(("| mobile", "| eff"))]
     assert "emulated" not in rows[0]
     assert rows[0].startswith("| mobilenetv3-small-fp32 | x86")

@@ -134,6 +134,16 @@ def test_a_profile_says_how_it_is_reached(tmp_path: Any) -> None:
     assert connect.connect(profile.resolve("x86", {}), tmp_path).root == str(tmp_path / "x86")
 
 
+def test_targets_that_are_the_same_phone_are_one_device() -> None:
+    def phone(**keys: str) -> profile.Target:
+        return profile.resolve("a", {"a": {"extends": "android", **keys}})
+
+    assert connect.device(phone(address="R58M")) == connect.device(phone(address="R58M", description="x"))
+    others = (phone(), phone(address="R59M"), phone(address="R58M", via="ci@rack2"), profile.resolve("x86", {}))
+    assert len({connect.device(other) for other in (phone(address="R58M"), *others)}) == 5
+    assert connect.leases(phone()) == "{root}/lease"  # of all targets that are this phone
+
+
 def test_the_python_of_a_device() -> None:
     own = profile.resolve("a", {"a": {"python": "/opt/python"}})
     there = profile.resolve("a", {"a": {"transport": "ssh", "address": "pi"}})

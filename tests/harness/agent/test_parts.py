@@ -150,6 +150,14 @@ def test_vitals_of_a_long_job_are_thinned_from_end_to_end(tmp_path: Path, monkey
     assert kept[-2]["seconds"] > 0
 
 
+def test_what_disturbs_is_read_before_and_after_alone(tmp_path: Path) -> None:
+    (tmp_path / "temp").write_text("1")
+    sampled = Vitals([Vital("clock", file=str(tmp_path / "temp")), Vital("heat", command=["echo", "2"], during=False)])
+    for when in ("before", "during", "after"):
+        sampled.sample(when)
+    assert [sorted(sample["texts"]) for sample in sampled.samples] == [["clock", "heat"], ["clock"], ["clock", "heat"]]
+
+
 def test_a_command_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vitals, "COMMAND_S", 0.2)
     begin = time.monotonic()
