@@ -7,8 +7,8 @@
 
 A session is a stretch of the pool, so that its minutes are those of one machine in one state: rounds next to each
 other are the candidate's and the baseline's in a shuffled order, and the candidate's are made slower by the effect.
-"Beside" gives every rule those; "apart" takes the baseline's rounds from another stretch, as who compares with the last run does.
-The pool of a busy machine says how busy it was: record it while nothing else runs.
+"Beside" gives every rule those; "apart" takes the baseline's rounds from another stretch, as who compares with the
+last run does. The pool of a busy machine says how busy it was: record it while nothing else runs.
 """
 
 from __future__ import annotations
