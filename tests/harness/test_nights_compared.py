@@ -128,5 +128,5 @@ def test_accepted_until_its_day_has_passed(season: Season) -> None:
     assert run.night is not None
     assert run.night.exit_code == 1
     (red,) = [finding.text for finding in run.night.findings if finding.level == "red"]
-    assert red.endswith(f"acceptance ran out on {until}.")
+    assert red.endswith(f" ran out on {until}.")
     assert 'failures="1"' in FORMATS["junit"](run, None)["junit.xml"]
