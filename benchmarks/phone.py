@@ -63,7 +63,7 @@ class Bench:
         return json.loads(done.stdout)
 
     def pushed(self, run: str) -> dict[str, int]:
-        """Return the bytes of models and faces that a run sent, by target."""
+        """Return the bytes of models and faces that a run sent, by target; none where its cells were cached."""
         lines = (self.folder / run / "journal.jsonl").read_text().splitlines()
         events = [event for line in lines if (event := json.loads(line))["event"] == "pushed"]
         return {event["target"]: event["bytes"] for event in events}
@@ -112,7 +112,7 @@ def main(sample: int, as_json: bool) -> None:
 def tell(found: dict[str, Any]) -> None:
     """Print the figures for people."""
     for target in TARGETS:
-        costs, pushed = found["provision"][target], [run[target] / 1e6 for run in found["pushed"]]
+        costs, pushed = found["provision"][target], [run.get(target, 0) / 1e6 for run in found["pushed"]]
         print(
             f"{target}: made ready in {costs['first_s']:.1f} s ({costs['first_bytes'] / 1e6:.1f} MB sent), "
             f"again in {costs['second_s']:.1f} s ({costs['second_bytes'] / 1e6:.1f} MB); "
