@@ -128,6 +128,26 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> float | None:
     return float(fpr[left] + share * (fpr[right] - fpr[left]))
 
 
+def balanced_threshold(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Return the threshold with the best balanced accuracy (Youden 1950), in the middle of the gap that it lies in.
+
+    Of several that are as good, the middle one. None with one class only, and where no threshold beats calling all
+    faces the same.
+    """
+    truth, score = _checked(labels, scores)
+    if truth.all() or not truth.any():
+        return None
+    fpr, tpr, limits = roc_curve(truth, score)
+    gain = tpr - fpr
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    if gain.max() <= 1e-12:
+        return None
+    at = int(best[len(best) // 2])
+    below = float(limits[at + 1]) if at + 1 < len(limits) else 0.0
+    middle = (float(limits[at]) + below) / 2
+    return middle if middle > below else float(limits[at])
+
+
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float | None:
     """Return the sum over thresholds of precision times the step in recall; None without positives."""
     truth, score = _checked(labels, scores)

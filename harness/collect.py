@@ -72,7 +72,7 @@ def collect(state: State, folder: Path) -> Run:
         warnings=tuple(state.warnings),
         night=state.night,
     )
-    warnings = (*run.warnings, *_wrong_way_round(run))
+    warnings = (*run.warnings, *_wrong_way_round(run), *_not_refitted(state))
     run = run.model_copy(update={"warnings": warnings, "budgets": budgets.checks(run, state.plan.budgets)})
     run = run.model_copy(update={"choices": choice.choices(run)})
     return run.model_copy(update={"headline": headline.headline(run)})
@@ -107,9 +107,28 @@ def _passes(state: State, folder: Path) -> dict[str, Pass]:
     """Return the accuracy passes with their figures, what was lost against a parent included."""
     found = {key: _pass(state, accuracy, folder) for key, accuracy in state.accuracy.items()}
     lost = drops(state.plan, {key: done.scores for key, done in found.items() if done.rows})
+    more = {key: [lost[key]] if key in lost else [] for key in found}
     return {
-        key: done._replace(metrics=(*done.metrics, lost[key])) if key in lost else done for key, done in found.items()
+        key: done._replace(metrics=(*done.metrics, *more[key], *_refitted(state, key, done, folder)))
+        for key, done in found.items()
     }
+
+
+def _refitted(state: State, key: str, done: Pass, folder: Path) -> tuple[Metric, ...]:
+    """Return what a pass decides at a threshold that was fitted on validation faces, () where none could be."""
+    validation = state.validation.get(key)
+    if validation is None or not done.rows or validation.outcome is not Outcome.OK or validation.scores is None:
+        return ()
+    fitted_on = scores.of(scores.read(folder, validation), validation)
+    return collate.refitted(done.scores, fitted_on)
+
+
+def _not_refitted(state: State) -> Iterator[str]:
+    """Yield a sentence for each variant whose validation faces could not be scored."""
+    names = {cell.scores_id: f"{cell.key.variant} on {cell.key.target}" for cell in state.plan.cells}
+    for key, found in state.validation.items():
+        if found.outcome is not Outcome.OK:
+            yield f"The threshold of {names[key]} could not be refitted: {found.reason or found.outcome}."
 
 
 def _pass(state: State, accuracy: Accuracy, folder: Path) -> Pass:

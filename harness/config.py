@@ -50,6 +50,7 @@ class RunTable(Table):
     streams: Positive = Field(1, description="cameras")
     race: bool = Field(False, description="no more rounds for a variant that another one beats in everything")
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
+    refit_threshold: bool = Field(False, description="fit each variant's threshold on validation faces, in addition")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
     baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
     measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")

@@ -10,6 +10,7 @@ It is the only truth of a run. Everything else in its folder but raw frames and 
     {"event": "again", "cell": ..., "round": {...}}      of a second session, which confirms what was flagged
     {"event": "memory", "cell": ..., "memory": {...}}
     {"event": "accuracy", "scores_id": ..., "accuracy": {...}}
+    {"event": "validation", "scores_id": ..., "accuracy": {...}}
     {"event": "operators", "cell": ..., "operators": [...]}
     {"event": "sustained", "cell": ..., "sustained": {...}}
     {"event": "realtime", "cell": ..., "realtime": {...}}

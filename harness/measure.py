@@ -6,17 +6,13 @@ Every result is in the journal before the next job begins; what is there already
 from __future__ import annotations
 
 import csv
-import io
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edgerig import files, metrics
-from harness import method, peers, places, watch
+from harness import method, peers, scoring, watch
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
 from harness.endurance import Endurance
@@ -27,17 +23,15 @@ from harness.progress import Progress
 from harness.rounds import Rounds
 from harness.runtimes import compiles, provider_of, runtime_of
 from harness.schedule import Schedule
+from harness.scoring import Feed
 from harness.session import Session
 from harness.state import State
-from model_zoo import faceset
-from model_zoo.faceset import Face
 from reports.figures import duration
-from reports.records import Accuracy, Key, Memory, OperatorTime, Outcome, Phase
+from reports.records import Key, Memory, OperatorTime, Outcome, Phase
 from targets import emulator
 from targets.profile import Target
 
 SLOWEST = 20.0  # a job may take so many times what its check promised
-_DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
 # Emulators under which memory cannot be measured, and why.
 NO_MEMORY = {emulator.QEMU_USER: "not measured: under qemu-user the kernel tells of the emulator's memory"}
 LATENCY_IMAGES = 64  # pictures that a round cycles through; more only fill the caches with pixels
@@ -124,17 +118,17 @@ class Measuring:
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
-        faces = self.plan.faces
-        self._pack, self._pack_sha256, self._suffix = faces.pack, faces.info.sha256, ""
-        if "cv2" not in self.session.identity.packages:
-            with _DECODING:
-                pixels = faceset.decoded(faces.pack, tuple(self.faces), places.packs())
-            self._pack, self._pack_sha256, self._suffix = pixels.path, pixels.sha256, ".npy"
+        packages = self.session.identity.packages
+        self._feed = scoring.feed(self.plan.faces, self.faces, packages)
+        self._validation: Feed | None = None
+        if held_back := self.plan.validation:
+            used = self.plan.used_of(held_back, self.target.name)
+            self._validation = scoring.feed(held_back, used, packages)
 
     def _push(self) -> None:
         alive = {cell.key.variant for cell in self.cells if not self.state.dead(cell)}
         wanted = {file.sha256: file.path for name in alive for file in self.plan.variant(name).files}
-        wanted[self._pack_sha256] = self._pack
+        wanted |= {fed.sha256: fed.pack for fed in (self._feed, self._validation) if fed}
         self.told("pushing what the device does not have")
         self.add("pushed", target=self.target.name, bytes=self.session.push(wanted))
 
@@ -210,35 +204,9 @@ class Measuring:
             self.progress.advance(self.target.name, 1.0)
 
     def _accuracy(self) -> None:
-        for cell in self.cells:
-            if cell.scores_id in self.state.accuracy or self.state.dead(cell):
-                continue
-            self.told(f"accuracy of {cell.key.variant} on {len(self.faces)} faces")
-            images = self._images()
-            job = self.job(cell, "accuracy", images=images, deadline_s=self.deadline(cell, len(images)))
-            result = self.session.run(job)
-            scores = self._scores(cell, job, result)
-            accuracy = Accuracy(
-                outcome=Outcome(result.outcome),
-                reason=result.reason,
-                scores=scores,
-                threshold=self.plan.variant(cell.key.variant).info.threshold,
-                pixels_sha256=result.pixels_sha256,
-            )
-            self.add("accuracy", scores_id=cell.scores_id, accuracy=accuracy.model_dump(mode="json"))
-            self.session.forget(job)
-            self.progress.advance(self.target.name, 1.0)
-
-    def _scores(self, cell: PlannedCell, job: Job, result: JobResult) -> str | None:
-        """Keep the per-image scores as CSV and return the file's name; None where there are none."""
-        name = self.kept(job, result, "scores", f"{cell.scores_id}.npy")
-        if name is None:
-            return None
-        raw = self.journal.folder / "scores" / name
-        text = scores_csv(self.faces, np.load(raw))
-        files.write(raw.with_suffix(".csv"), text)
-        raw.unlink()
-        return raw.with_suffix(".csv").name
+        scoring.score(self, self._feed, "accuracy", self.state.accuracy)
+        if self._validation:
+            scoring.score(self, self._validation, "validation", self.state.validation)
 
     def _operators(self) -> None:
         for cell in self.cells if self.plan.operators else ():
@@ -288,7 +256,7 @@ class Measuring:
         command = self.session.command(cell.key.runtime)
         affinity = self.session.found.affinity
         where = {"command": command, "affinity": list(affinity) if affinity else None}
-        return job_for(self.target, variant, cell.key, kind, faces=self._pack_sha256, **where, **settings)
+        return job_for(self.target, variant, cell.key, kind, **{"faces": self._feed.sha256, **where, **settings})
 
     def deadline(self, cell: PlannedCell, frames: int) -> float:
         """Return the most seconds that so many frames of a cell may take, its start included."""
@@ -302,7 +270,7 @@ class Measuring:
 
     def _images(self) -> list[str]:
         """Return the members of the pack that this target is fed, in the plan's order."""
-        return [face.path + self._suffix for face in self.faces]
+        return self._feed.images
 
     def kept(self, job: Job, result: JobResult, folder: str, name: str) -> str | None:
         """Fetch `folder`.npy of a result into the run's folder and return its name; None where there is none."""
@@ -350,13 +318,3 @@ def _memory_of(result: JobResult) -> Memory:
         if (sizes := result.memory_mb.get(name)) is not None
     ]
     return Memory(outcome=Outcome(result.outcome), reason=result.reason, phases=tuple(phases))
-
-
-def scores_csv(faces: Sequence[Face], scores: Sequence[float]) -> bytes:
-    """Return per-image scores as CSV: path, label, category, group, score with all its digits."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "category", "group", "score"))
-    for face, score in zip(faces, scores, strict=True):
-        writer.writerow((face.path, face.label, face.category, face.group, repr(float(score))))
-    return text.getvalue().encode()

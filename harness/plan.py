@@ -104,6 +104,7 @@ class Plan(Planned):
     finish_by: str = ""  # UTC, ISO 8601
     order: tuple[str, ...] = ()  # cells, the one that waits for the longest time first; for finish_by
     faces: PlannedFaces
+    validation: PlannedFaces | None = None  # that a threshold is fitted on, never those that are reported on
     variants: tuple[PlannedVariant, ...]
     targets: tuple[Target, ...]
     cells: tuple[PlannedCell, ...]
@@ -126,8 +127,17 @@ class Plan(Planned):
 
     def images_on(self, target: str) -> list[Face]:
         """Return the faces that a target scores."""
-        few = self.faces.few if self._emulated(target) else ()
-        return [face for face in self.faces.images if not few or face.path in few]
+        return self.used_of(self.faces, target)
+
+    def used_of(self, faces: PlannedFaces, target: str) -> list[Face]:
+        """Return those of some faces that a target scores: an emulator few."""
+        few = faces.few if self._emulated(target) else ()
+        return [face for face in faces.images if not few or face.path in few]
+
+    def scored_on(self, target: str) -> int:
+        """Return how many faces a target scores, those for validation included."""
+        packs = [faces for faces in (self.faces, self.validation) if faces]
+        return sum(len(self.used_of(faces, target)) for faces in packs)
 
     def _emulated(self, target: str) -> bool:
         return self._settings(target).emulated
@@ -147,14 +157,15 @@ class Plan(Planned):
         """Return the bytes that a target needs where it has nothing yet."""
         names = {cell.key.variant for cell in self.cells_on(target)}
         files = {file.sha256: file.bytes for name in names for file in self.variant(name).files}
-        return sum(files.values()) + self.faces.bytes
+        packs = {faces.info.sha256: faces.bytes for faces in (self.faces, self.validation) if faces}
+        return sum(files.values()) + sum(packs.values())
 
     def seconds(self, target: str) -> tuple[float, float]:
         """Return the least and the most seconds that a target's rounds and passes take, by the method's numbers."""
         cells = [cell for cell in self.cells_on(target) if not cell.unsupported]
         plan = self.method_on(target)
         slower = method.slower(plan)
-        passes = len({cell.scores_id for cell in cells}) * slower * (1 + 0.01 * len(self.images_on(target)))
+        passes = len({cell.scores_id for cell in cells}) * slower * (1 + 0.01 * self.scored_on(target))
         other = len(cells) * (slower * (3.0 if self.operators else 2.0) + self.long_seconds(target)) + passes
         least = len(cells) * plan.rounds_min * self.round_seconds(target)
         most = max(least, len(cells) * plan.budget_s) if method.goes_on(plan) else least
@@ -226,6 +237,7 @@ def make(
         streams=table.streams,
         race=table.race,
         faces=faces,
+        validation=validation_faces(table, packs) if table.refit_threshold else None,
         variants=tuple(variants),
         targets=tuple(targets),
         cells=tuple(cells),
@@ -239,25 +251,43 @@ def make(
 
 def planned_faces(table: RunTable, packs: Path, progress: Any) -> tuple[PlannedFaces, list[str]]:
     """Return the packed held-out faces of a run and what to warn of."""
-    source = Path(table.faces) if table.faces else faceset.SHIPPED
-    everything = faceset.load(source)
+    everything = faceset.load(_source(table))
     faces = everything.split("test")
-    faceset.require_both_labels(faces)
-    pack = faceset.pack(faces, packs, progress)
-    count = table.sample or (method.QUICK_FACES if table.setting == "quick" else len(faces.faces))
-    chosen = faces.sample(count, table.seed)
     warnings = (
         []
         if any(face.split for face in everything.faces)
         else [f"{faces.name} has no splits: all of it counts as test, so it must not have been trained on."]
     )
+    return _packed(faces, table, packs, progress), warnings
+
+
+def validation_faces(table: RunTable, packs: Path) -> PlannedFaces:
+    """Return the packed faces that a threshold may be fitted on; raises FaceSetError where there are none."""
+    everything = faceset.load(_source(table))
+    if not any(face.split for face in everything.faces):
+        raise FaceSetError(
+            f"{everything.source} has no splits: a threshold that is fitted on faces says nothing of them.",
+            "Give it a labels.csv with a column split, val and test; or leave out refit_threshold.",
+        )
+    return _packed(everything.split("val"), table, packs, None)
+
+
+def _source(table: RunTable) -> Path:
+    return Path(table.faces) if table.faces else faceset.SHIPPED
+
+
+def _packed(faces: FaceSet, table: RunTable, packs: Path, progress: Any) -> PlannedFaces:
+    faceset.require_both_labels(faces)
+    pack = faceset.pack(faces, packs, progress)
+    count = table.sample or (method.QUICK_FACES if table.setting == "quick" else len(faces.faces))
+    chosen = faces.sample(count, table.seed)
     return PlannedFaces(
         info=_faces_info(chosen, pack),
         pack=pack.path.resolve(),
         bytes=pack.bytes,
         images=chosen.faces,
         few=frozenset(face.path for face in _few(chosen, table).faces),
-    ), warnings
+    )
 
 
 def _few(chosen: FaceSet, table: RunTable) -> FaceSet:

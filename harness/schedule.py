@@ -152,7 +152,7 @@ class Schedule:
 
     def _passes_s(self, cell: PlannedCell) -> float:
         plan = self._state.plan
-        frames = method.MEMORY_FRAMES + len(plan.images_on(self._target))
+        frames = method.MEMORY_FRAMES + plan.scored_on(self._target)
         return 2 * PROCESS_S + frames * self._frame_s(cell) + plan.long_seconds(self._target)
 
     def _frame_s(self, cell: PlannedCell) -> float:

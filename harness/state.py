@@ -53,6 +53,7 @@ class State:
     cached: dict[str, str] = field(default_factory=dict)  # emulated cell -> the run that measured it
     memory: dict[str, Memory] = field(default_factory=dict)
     accuracy: dict[str, Accuracy] = field(default_factory=dict)
+    validation: dict[str, Accuracy] = field(default_factory=dict)
     operators: dict[str, tuple[OperatorTime, ...]] = field(default_factory=dict)
     peers: dict[str, dict[tuple[str, int], Peer]] = field(default_factory=lambda: defaultdict(dict))
     sustained: dict[str, Sustained] = field(default_factory=dict)
@@ -140,6 +141,10 @@ def _accuracy(state: State, event: Event) -> None:
     state.accuracy[event["scores_id"]] = Accuracy.model_validate(event["accuracy"])
 
 
+def _validation(state: State, event: Event) -> None:
+    state.validation[event["scores_id"]] = Accuracy.model_validate(event["accuracy"])
+
+
 def _operators(state: State, event: Event) -> None:
     state.operators[event["cell"]] = TypeAdapter(tuple[OperatorTime, ...]).validate_python(event["operators"])
 
@@ -194,6 +199,7 @@ _HANDLERS: dict[str, Any] = {
     "cached": _cached,
     "memory": _memory,
     "accuracy": _accuracy,
+    "validation": _validation,
     "operators": _operators,
     "peer": _peer,
     "sustained": _sustained,

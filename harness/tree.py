@@ -47,7 +47,7 @@ DROPPED = (
     ),
     *(f"{STDLIB}/{name}" for name in ("config-*", "sitecustomize.py", "EXTERNALLY-MANAGED", "_sysconfigdata__linux_*")),
     *(f"{SITE}/*{end}" for end in (".pyi", ".pxd", ".pyx", ".h", ".hpp", ".a", ".lib", ".c", ".cpp")),
-    *(f"{SITE}/{name}/*" for name in ("*/tests", "*/__pycache__", "numpy/f2py", "cv2/data/*.xml", "*.data/scripts")),
+    *(f"{SITE}/{name}/*" for name in ("*/tests", "*/__pycache__", "numpy/f2py")),
     *(f"{SITE}/onnxruntime/{name}/*" for name in ("backend", "datasets", "quantization", "tools", "transformers")),
     f"{SITE}/onnxruntime/capi/libonnxruntime.so.*",
     f"{SITE}/cv2/data/*.xml",

@@ -33,6 +33,8 @@ class Entry:
     metrics: list[Metric | None]
     categories: list[tuple[Metric | None, Metric | None]]  # rate and AUC of each category
     failure: str
+    refitted: list[Metric | None]  # at a threshold that was fitted on validation faces, in the order of COLUMNS
+    refit: Metric | None  # that threshold
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def view(run: Run) -> View:
         m.scope: "real" if m.metric == "specificity" else "fake"
         for cell in passes.values()
         for m in cell.metrics
-        if m.metric in {"specificity", "detection_rate"} and m.scope != "all"
+        if m.metric in {"specificity", "detection_rate"} and m.scope not in ("all", "refitted")
     }
     categories = sorted(kinds.items(), key=lambda item: (item[1] == "fake", item[0]))
     return View([_entry(cell, categories) for cell in passes.values()], categories)
@@ -71,5 +73,7 @@ def _entry(cell: Cell, categories: Sequence[tuple[str, str]]) -> Entry:
             (cell.metric("specificity" if kind == "real" else "detection_rate", name), cell.metric("auc", name))
             for name, kind in categories
         ],
+        refitted=[cell.metric(name, "refitted") for name in COLUMNS],
+        refit=cell.metric("threshold", "refitted"),
         failure="" if cell.accuracy.outcome is Outcome.OK else cell.accuracy.reason or str(cell.accuracy.outcome),
     )

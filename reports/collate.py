@@ -353,11 +353,33 @@ class _Faces:
         return _Faces(self.fake[mask], self.scores[mask], self.called[mask], groups)
 
 
-def _rates(faces: _Faces) -> Iterator[Metric]:
-    yield from _rate("accuracy", "all", faces, faces.called == faces.fake)
-    yield from _rate("precision", "all", faces.of(faces.called), faces.fake[faces.called])
-    yield from _rate("recall", "all", faces.of(faces.fake), faces.called[faces.fake])
-    yield from _rate("specificity", "all", faces.of(~faces.fake), ~faces.called[~faces.fake])
+REFITTED = "refitted"  # scope of what is decided at a threshold that was fitted on validation faces
+
+
+def refitted(scores: Scores, validation: Scores) -> tuple[Metric, ...]:
+    """Return the rates at the threshold with the best balanced accuracy on other faces; () where those give none.
+
+    Args:
+        scores: of the faces that are reported on; the threshold knows nothing of them.
+        validation: of those that it is fitted on.
+    """
+    values, others = np.asarray(scores.scores, np.float64), np.asarray(validation.scores, np.float64)
+    usable = not _unusable(values) and not _unusable(others)
+    threshold = metrics.balanced_threshold(validation.labels, others) if usable else None
+    if threshold is None:
+        return ()
+    faces = _Faces(np.asarray(scores.labels).astype(bool), values, values >= threshold, scores.groups)
+    f1 = metrics.confusion(scores.labels, values, threshold).f1
+    found = [_metric("f1", REFITTED, "1", f1, values.size, False)] if f1 is not None else []
+    fitted = Metric(metric="threshold", scope=REFITTED, unit="1", value=threshold, n=others.size)
+    return (fitted, *_rates(faces, REFITTED), *found)
+
+
+def _rates(faces: _Faces, scope: str = "all") -> Iterator[Metric]:
+    yield from _rate("accuracy", scope, faces, faces.called == faces.fake)
+    yield from _rate("precision", scope, faces.of(faces.called), faces.fake[faces.called])
+    yield from _rate("recall", scope, faces.of(faces.fake), faces.called[faces.fake])
+    yield from _rate("specificity", scope, faces.of(~faces.fake), ~faces.called[~faces.fake])
 
 
 def _rate(name: str, scope: str, faces: _Faces, hits: NDArray[np.bool_]) -> Iterator[Metric]:
@@ -411,7 +433,7 @@ def _by_category(scores: Scores, faces: _Faces, seed: int) -> Iterator[Metric]:
     """Yield the share of each category that was found out, and its fakes' AUC against all real faces."""
     categories = np.asarray(scores.categories, dtype=object)
     for name in sorted(set(scores.categories)):
-        scope = "category all" if name == "all" else name  # "all" is taken
+        scope = f"category {name}" if name in ("all", REFITTED) else name  # these are taken
         fakes, reals = (categories == name) & faces.fake, (categories == name) & ~faces.fake
         yield from _rate("specificity", scope, faces.of(reals), ~faces.called[reals])
         yield from _rate("detection_rate", scope, faces.of(fakes), faces.called[fakes])

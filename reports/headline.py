@@ -80,9 +80,11 @@ class _Pair:
     def sentence(self) -> str:
         child, parent = self.child.key.variant, self.parent.key.variant
         times = f"p50 {number(_p50(self.child))} against {number(_p50(self.parent))} ms"
-        tail = f"{_where(self.child)} ({times}){self._cost()}."
+        tail = f"{_where(self.child)} ({times})"
         if not self.shown:
-            return f"No difference in time is shown between {child} and {parent} {tail}"
+            same = f"No difference in time is shown between {child} and {parent} {tail}"
+            return f"{same}; {child} {cost}." if (cost := self._cost()) else f"{same}."
+        tail += f" and {cost}." if (cost := self._cost()) else "."
         faster = f"{child} is {_times(self.ratio)} times as fast as {parent}"
         slower = f"{child} takes {_times(1 / self.ratio)} times as long as {parent}"
         return f"{faster if self.ratio > 1 else slower} {tail}{self._doubt()}"
@@ -94,8 +96,8 @@ class _Pair:
         overlap = "" if _apart(mine, theirs) else "; intervals overlap"
         values = f"({self.child.value('auc', 'all'):.3f} against {self.parent.value('auc', 'all'):.3f}{overlap})"
         if abs(self.points) < 0.05:
-            return f" and keeps the AUC {values}"
-        return f" and {'loses' if self.points < 0 else 'gains'} {abs(self.points):.1f} points of AUC {values}"
+            return f"keeps the AUC {values}"
+        return f"{'loses' if self.points < 0 else 'gains'} {abs(self.points):.1f} points of AUC {values}"
 
     def _doubt(self) -> str:
         labels = {cell.verdict.trust for cell in (self.child, self.parent) if cell.verdict}

@@ -235,17 +235,21 @@ class Group:
 def _groups(run: Run, looks: dict[str, Style]) -> list[Group]:
     known = {target.name: target for target in run.targets}
     groups = {name: Group(target) for name, target in known.items()}
+    emulated = {target.name for target in run.targets if target.emulated}
     slowest: dict[str, float] = {}
     for cell in run.cells:
         name = cell.key.target
         slowest[name] = max(slowest.get(name, 0.0), cell.value("latency_p50", "end_to_end") or 0.0)
-    for cell in sorted(run.cells, key=_order):
+    for cell in sorted(run.cells, key=lambda cell: _order(cell, cell.key.target in emulated)):
         if cell.key.target in groups:
             groups[cell.key.target].rows.append(_row(run, cell, looks, slowest[cell.key.target]))
     return [group for group in groups.values() if group.rows]
 
 
-def _order(cell: Cell) -> tuple[int, float, str]:
+def _order(cell: Cell, emulated: bool = False) -> tuple[int, float, str]:
+    """Return the place of a cell: by threads, then by time, or by name where the time is an emulator's."""
+    if emulated:
+        return cell.key.threads, 0.0, cell.key.variant
     return cell.key.threads, cell.value("latency_p50", "end_to_end") or float("inf"), cell.key.variant
 
 

@@ -133,7 +133,11 @@ def sentence(night: Night) -> str:
     told = ", ".join(text for text in counts if not text.startswith("0 "))
     if night.exit_code == 4:
         return f"{name} measured nothing."
-    return f"{name} is {'red' if 'red' in levels else 'incomplete'}: {told}." if told else f"{name} is good."
+    accepted = sum(finding.kind == "accepted" for finding in night.findings)
+    besides = f" {accepted} accepted." if accepted else ""
+    if not told:
+        return f"{name} is good.{besides}"
+    return f"{name} is {'red' if 'red' in levels else 'incomplete'}: {told}.{besides}"
 
 
 # -- devices
@@ -225,7 +229,7 @@ def _as_note(finding: Finding, words: Sequence[Acceptance]) -> Finding:
 
 
 def _run_out(finding: Finding, words: Sequence[Acceptance]) -> Finding:
-    told = "".join(f" {word.author}'s acceptance ran out on {word.until}." for word in words)
+    told = "".join(f" The acceptance by {word.author} ran out on {word.until}." for word in words)
     return finding.model_copy(update={"text": f"{finding.text.rstrip('.')}.{told}"})
 
 

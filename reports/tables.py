@@ -42,6 +42,11 @@ FIGURES = {
     "f1": ("f1", "all"),
     "auc": ("auc", "all"),
     "eer": ("eer", "all"),
+    "refitted_threshold": ("threshold", "refitted"),
+    "refitted_accuracy": ("accuracy", "refitted"),
+    "refitted_precision": ("precision", "refitted"),
+    "refitted_recall": ("recall", "refitted"),
+    "refitted_f1": ("f1", "refitted"),
 }
 WITH_ENDS = ("p50_ms", "p95_ms", "accuracy", "auc")
 

@@ -102,7 +102,7 @@ def _under_sampled(used: Sequence[Round], method: Method, frames: int) -> Verdic
 def _noisy(used: Sequence[Round], method: Method, p50: Metric) -> Verdict | None:
     taints = sorted({entry.tainted for entry in used if entry.tainted})
     if taints:
-        reason = f"all of {_count(used, 'round')} are tainted: {'; '.join(taints[:2])}"
+        reason = f"all of {_count(used, 'round')} are tainted: {_worst(taints)}"
         return Verdict(trust=Trust.NOISY, reason=reason, next_step="end what else runs on the device")
     width = half_width(p50)
     if width is not None and width <= NOISY * method.half_width:
@@ -114,6 +114,12 @@ def _noisy(used: Sequence[Round], method: Method, p50: Metric) -> Verdict | None
         reason=f"{reach} from {_count(used, 'round')}, asked was ±{asked} %",
         next_step=f"quiet the device (governor, other processes){_larger_budget(used, method, width)}",
     )
+
+
+def _worst(taints: Sequence[str]) -> str:
+    """Return one of several reasons, as they often differ in a number only; which is the worst is not compared."""
+    more = len(taints) - 1
+    return taints[-1] + (f" (and {more} like it)" if more else "")
 
 
 def _larger_budget(used: Sequence[Round], method: Method, width: float | None) -> str:

@@ -72,6 +72,12 @@ wait_option = click.option(
     metavar="BUDGET",
     help="Like 'p95_ms<=33.3', 'auc>=.9', 'pi4:peak_mb<=300': a broken one ends with 1. May be given several times.",
 )
+@click.option(
+    "--refit-threshold",
+    is_flag=True,
+    default=None,
+    help="Fit each threshold on validation faces too: a second column.",
+)
 @click.option("--profile", "operators", is_flag=True, default=None, help="Add a per-operator profile to each cell.")
 @click.option("--sustain", "sustain_s", type=common.Seconds(), help="Then run so long without a pause: 30m, 90s, 1h.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Then be sent N frames a second.")

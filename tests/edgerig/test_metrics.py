@@ -60,6 +60,25 @@ def test_roc_curve(faces: Faces) -> None:
 
 
 @relaxed
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.35, 0.5, 0.8])), min_size=2, max_size=30))
+def test_the_balanced_threshold_is_as_good_as_any_and_lies_in_a_gap(faces: list[tuple[bool, float]]) -> None:
+    labels, scores = [int(label) for label, _ in faces], [score for _, score in faces]
+    found = metrics.balanced_threshold(labels, scores)
+
+    def balance(threshold: float) -> float:
+        table = metrics.confusion(labels, scores, threshold)
+        return (table.recall or 0.0) + (table.specificity or 0.0)
+
+    best = max(balance(threshold) for threshold in (0.0, 0.15, 0.3, 0.4, 0.6, 0.9))
+    if len(set(labels)) == 1 or best <= 1 + 1e-9:
+        assert found is None
+    else:
+        assert found is not None
+        assert balance(found) == pytest.approx(best)
+        assert found not in scores
+
+
+@relaxed
 @given(FACES.filter(lambda faces: any(label for label, _ in faces)))
 def test_average_precision(faces: Faces) -> None:
     labels, scores = split(faces)

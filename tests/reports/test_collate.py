@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from edgerig import metrics
 from reports import collate
 from reports.collate import Measured, Scores
 from reports.records import STAGES, Key, Memory, Metric, Outcome, Phase, Trust
@@ -76,6 +77,21 @@ def test_one_round_gives_no_interval_and_no_frame_gives_nothing() -> None:
     assert collate.latency_metrics([a_round(0, load_ms=None, import_ms=None, first_frame_ms=None)], {}) == ()
     only_warmup = collate.latency_metrics([a_round(0)], {0: times(2.0, 0)})
     assert names(only_warmup, "end_to_end") == set()
+
+
+def test_a_refitted_threshold_knows_nothing_of_the_faces_that_it_is_reported_on() -> None:
+    validation, tested = scores(3.0, seed=1), scores(1.0, seed=2)
+    shifted = replace(tested, scores=np.clip(np.asarray(tested.scores) * 0.3, 0, 1))
+    for one in (tested, shifted):
+        found = {metric.metric: metric for metric in collate.refitted(one, validation)}
+        assert {metric.scope for metric in found.values()} == {collate.REFITTED}
+        threshold = found["threshold"].value
+        assert threshold == metrics.balanced_threshold(validation.labels, validation.scores)
+        assert threshold is not None
+        table = metrics.confusion(one.labels, one.scores, threshold)
+        assert found["accuracy"].value == pytest.approx(table.accuracy)
+        assert found["f1"].value == pytest.approx(table.f1)
+    assert collate.refitted(tested, replace(validation, scores=np.full(len(validation.labels), np.nan))) == ()
 
 
 def test_times_of_another_shape_are_refused() -> None:

@@ -59,6 +59,7 @@ def test_a_gain_is_said_with_what_it_costs(family: Run) -> None:
 def test_overlapping_intervals_show_no_difference(family: Run) -> None:
     found = said(family, cell("big", 1.5), cell("small", 1.49))
     assert found.startswith("No difference in time is shown between small and big")
+    assert "ms); small " in found  # whose accuracy the rest of the sentence is about
     assert "keeps the AUC (0.900 against 0.900; intervals overlap)" in found
 
 

@@ -168,6 +168,14 @@ def test_emulated_cells_stand_apart_and_in_no_chart(drawn: tuple[Run, Arrays], p
         assert section(drawn_only, name) == section(page, name)
 
 
+def test_emulated_cells_are_in_the_order_of_names_and_not_of_times(run: Run) -> None:
+    cells = [cell for cell in run.cells if cell.key.target == "arm64"]
+    fast = [cell.key.variant for cell in sorted(cells, key=lambda cell: cell.value("latency_p50", "end_to_end") or 0)]
+    assert fast != sorted(fast)  # else this test could not fail
+    _, _, emulated = section(html.render(run), "cells").partition("<h3>Emulated</h3>")
+    assert sorted(fast, key=emulated.index) == sorted(fast)
+
+
 def test_a_run_on_emulated_targets_alone_has_no_chart_of_times(run: Run) -> None:
     cells = tuple(cell for cell in run.cells if cell.key.target == "arm64")
     page = html.render(run.model_copy(update={"cells": cells}))

@@ -161,10 +161,11 @@ def test_what_is_accepted_is_shown_and_not_red_until_its_day_has_passed(lab: Run
     accepted = [word(cell, until="2026-01-10")]
     held = judged(lab, date(2026, 1, 10), worse=[slower()], accepted=accepted)
     assert (held.exit_code, held.findings[0].kind, held.accepted) == (0, "accepted", tuple(accepted))
+    assert nights.sentence(held) == "The night of 'nightly' is good. 1 accepted."
     assert "(accepted until 2026-01-10 by Ann: agreed)" in held.findings[0].text
     after = judged(lab, date(2026, 1, 11), worse=[slower()], accepted=accepted)
     assert (after.exit_code, after.findings[0].kind) == (1, "regression")
-    assert after.findings[0].text.endswith("Ann's acceptance ran out on 2026-01-10.")
+    assert after.findings[0].text.endswith("The acceptance by Ann ran out on 2026-01-10.")
     assert after.accepted == tuple(accepted)
 
 
@@ -188,7 +189,7 @@ def test_the_newest_word_holds(lab: Run) -> None:
     words = [word(cell, until="2026-12-31"), word(cell, until="2026-01-09", author="Bob")]
     night = judged(lab, worse=[slower()], accepted=words)
     assert night.exit_code == 1
-    assert "Bob's acceptance ran out on 2026-01-09." in night.findings[0].text
+    assert "The acceptance by Bob ran out on 2026-01-09." in night.findings[0].text
 
 
 # -- silence
