@@ -50,7 +50,7 @@ def _run(cpu: str, folder: Path) -> Run:
     known = config.load(None)
     tables = {**known.config.targets, "counted": {"extends": TARGET, "cpu": cpu}}
     space = Workspace(known.config.model_copy(update={"targets": tables}), known.path)
-    table = RunTable(targets=("counted",), sample=FACES)
+    table = RunTable(targets=("counted",), sample=FACES, fresh=True)
     planned = prepare.prepared(space, table, folder, argv=["benchmarks/instructions.py"])
     return workflow.start(planned, folder, progress.shown_on(progress.on_stderr()))[0]
 

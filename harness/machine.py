@@ -115,7 +115,7 @@ def _kernel(machine: str, mirror: str) -> Deb:
 
 
 def _contents(held: Bundle, debs: Sequence[Deb], kernel: Deb) -> Contents:
-    ours = [RECIPE, guest.INIT, guest.SERVE, guest.MODULES, TOOLS, DROPPED, _TEXTS, ROOM_MB]
+    ours = [RECIPE, guest.KERNEL, guest.INIT, guest.SERVE, guest.MODULES, TOOLS, DROPPED, _TEXTS, ROOM_MB]
     return Contents(
         recipe=digest.of_json(ours),
         machine=held.contents.machine,

@@ -24,7 +24,7 @@ from typing import IO
 
 from edgerig import files, process
 from edgerig.deadline import Deadline
-from edgerig.errors import EdgerigError, ProcessFailed, TargetRefused
+from edgerig.errors import EdgerigError, ProcessFailed, TargetRefused, TargetUnreachable
 from targets import cpio, ext4, guest, image, machine_keys, shell
 from targets.image import Image
 from targets.ssh import SshChannel, SshTransport
@@ -127,8 +127,10 @@ class Machine:
             time.sleep(LOOK_S)
 
     def check(self) -> None:
-        """Raise TargetRefused where the machine has ended."""
+        """Raise TargetRefused where the machine has ended, TargetUnreachable where another port would help."""
         if self._process.poll() is not None:
+            if "host forwarding" in self.console():  # somebody took the port since it was found free
+                raise TargetUnreachable(f"the machine {self.name} did not get its port: {self._last_words()}")
             raise TargetRefused(
                 f"the machine {self.name} has ended: {self._last_words()}", "Its console: " + str(self._console)
             )

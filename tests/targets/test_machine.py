@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from edgerig.errors import ConfigError, TargetRefused
+from edgerig.errors import ConfigError, TargetRefused, TargetUnreachable
 from targets import connect, cpio, ext4, guest, image, machine, profile
 from targets.image import Contents, Image
 from targets.machine import Kind, MachineTransport
@@ -104,3 +105,15 @@ def test_the_scripts_are_a_shells() -> None:
         subprocess.run(["sh", "-n", "-c", script], check=True)
     assert f"echo '{guest.READY}'" in guest.SERVE
     assert f"echo '{guest.STOPPED}'" in guest.STOP[2]
+
+
+def test_a_port_that_somebody_took_meanwhile_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require("qemu-system-aarch64", "qemu-system-arm is missing")
+    require("mke2fs", "e2fsprogs is missing")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(machine, "_free_port", lambda: taken.getsockname()[1])
+        with pytest.raises(TargetUnreachable, match="did not get its port") as error:
+            MachineTransport(an_image(tmp_path / "image"), Kind("late", "cortex-a72", counts=True), tmp_path / "device")
+    assert error.value.transient
