@@ -2,9 +2,9 @@
 
     python benchmarks/instructions.py [--runs 5] [--cpu cortex-a72] [--variants NAME,NAME] [--json]
 
-Each run boots the machine anew and measures variants (the shipped ones), as `edgerig run` does. Spread is the largest count
-less the smallest, relative to the median. Ends with status 1 where the spread of an int8 variant's inference is above
-the claim. Needs `edgerig bundle build` and `edgerig machine build`.
+Each run boots the machine anew and measures the shipped variants, or others, as `edgerig run` does. Spread is the
+largest count less the smallest, relative to the median. Ends with status 1 where the spread of an int8 variant's
+inference is above the claim. Needs `edgerig bundle build` and `edgerig machine build`.
 """
 
 from __future__ import annotations
