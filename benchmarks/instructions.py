@@ -1,10 +1,10 @@
 """How far instructions per frame repeat from run to run: int8 within 1e-4.
 
-    python benchmarks/instructions.py [--runs 5] [--cpu cortex-a72] [--json]
+    python benchmarks/instructions.py [--runs 5] [--cpu cortex-a72] [--variants NAME,NAME] [--json]
 
-Each run boots the machine anew and measures the shipped variants, as `edgerig run` does. Spread is the largest count
-less the smallest, relative to the median. Ends with status 1 where the spread of an int8 variant's inference is above
-the claim. Needs `edgerig bundle build` and `edgerig machine build`.
+Each run boots the machine anew and measures the shipped variants, or others, as `edgerig run` does. Spread is the
+largest count less the smallest, relative to the median. Ends with status 1 where the spread of an int8 variant's
+inference is above the claim. Needs `edgerig bundle build` and `edgerig machine build`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SCOPES = ("inference", "end_to_end")
 Counts = dict[tuple[str, str], list[float]]  # variant, scope -> instructions of a frame, a run each
 
 
-def measured(cpu: str, runs: int) -> Counts:
+def measured(cpu: str, runs: int, variants: tuple[str, ...]) -> Counts:
     """Return the instructions of a frame in each of some runs; raises EdgerigError."""
     counts: Counts = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs):
-            for cell in _run(cpu, Path(folder)).cells:
+            for cell in _run(cpu, Path(folder), variants).cells:
                 if cell.outcome is not Outcome.OK:
                     raise EdgerigError(f"{cell.key}: {cell.outcome}, {cell.reason}")
                 for scope in SCOPES:
@@ -46,11 +46,11 @@ def measured(cpu: str, runs: int) -> Counts:
     return dict(counts)
 
 
-def _run(cpu: str, folder: Path) -> Run:
+def _run(cpu: str, folder: Path, variants: tuple[str, ...]) -> Run:
     known = config.load(None)
     tables = {**known.config.targets, "counted": {"extends": TARGET, "cpu": cpu}}
     space = Workspace(known.config.model_copy(update={"targets": tables}), known.path)
-    table = RunTable(targets=("counted",), sample=FACES, fresh=True)
+    table = RunTable(variants=variants, targets=("counted",), sample=FACES, fresh=True)
     planned = prepare.prepared(space, table, folder, argv=["benchmarks/instructions.py"])
     return workflow.start(planned, folder, progress.shown_on(progress.on_stderr()))[0]
 
@@ -63,11 +63,12 @@ def spread(counts: list[float]) -> float:
 @click.command()
 @click.option("--runs", default=5, show_default=True)
 @click.option("--cpu", default="cortex-a72", show_default=True)
+@click.option("--variants", default="", help="Instead of the shipped ones, with commas between.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def main(runs: int, cpu: str, as_json: bool) -> None:
+def main(runs: int, cpu: str, variants: str, as_json: bool) -> None:
     """Count the instructions of a frame in several runs."""
     try:
-        counts = measured(cpu, runs)
+        counts = measured(cpu, runs, tuple(filter(None, variants.split(","))))
     except EdgerigError as error:
         raise click.ClickException(f"{error.message} {error.hint}".strip()) from error
     rows = [

@@ -59,9 +59,9 @@ def keep(state: State, folder: Path) -> None:
 
 
 def digest_of(plan: Plan, target: Target, cell: PlannedCell) -> str | None:
-    """Return the digest of all that an emulated cell depends upon; None where the controller cannot know it."""
+    """Return the digest of all that an emulated cell depends upon; None where it cannot be known or kept."""
     around = environment(target, plan.runtimes_on(target.name))
-    if around is None:
+    if around is None or plan.validation:  # scores of validation faces are not kept
         return None
     variant = plan.variant(cell.key.variant)
     images = [face.path for face in plan.images_on(target.name)]

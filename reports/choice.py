@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from reports import budgets, statistics
 from reports.budgets import BUDGETS, MOST
-from reports.figures import percent
+from reports.figures import number, percent
 from reports.front import front
 from reports.records import BudgetCheck, Cell, Choice, Judgement, LeftOut, Metric, Outcome, Run, Trust
 from reports.statistics import Interval
@@ -224,7 +224,8 @@ def _reach(run: Run, one: Cell, other: Cell, by: str, others: int) -> str:
         return ""
     mean = statistics.geometric_mean(_ratios(one, other))
     lead = f"{percent(1 - mean)} faster" if mean < 1 else f"{percent(mean - 1)} slower in the rounds that both have"
-    return f": the first is {lead}, between {100 * (1 - ratio.high):.2g} and {100 * (1 - ratio.low):.2g} %"
+    low, high = number(100 * (1 - ratio.high), 2), number(100 * (1 - ratio.low), 2)
+    return f": the first is {lead}, between {low} and {high} %"
 
 
 def _deciding(run: Run, one: Cell, other: Cell, by: str) -> str:

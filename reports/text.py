@@ -39,7 +39,8 @@ def summary(run: Run) -> RenderableType:
     parts: list[RenderableType] = [Text(run.headline or headline(run), style="bold")]
     parts += [table(run, target) for target in run.targets if _cells(run, target)]
     parts += [comparisons(run)] if run.comparisons else []
-    parts += [budget_table(run), *(Text(line) for line in choice.sentences(run))] if run.budgets else []
+    parts += [budget_table(run)] if any(check.verdict is not Judgement.MET for check in run.budgets) else []
+    parts += [Text(line) for line in choice.sentences(run)] if run.budgets else []
     told = (instructions, engines, energy, agreement, endurance, peers)
     parts += [Text(line) for about in told for line in about.sentences(run)]
     parts += [Text(line) for line in figures.notes(run)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from reports.figures import percent
 from reports.history import TIMES, CellRow, NightRow
-from reports.patterns import matches
 from reports.records import Key
 
 GAP = "·"
@@ -71,23 +70,18 @@ class Trend:
         return known[-1] / known[0] if len(known) > 1 and known[0] else None
 
 
-def trends(
-    nights: Mapping[int, NightRow], rows: Iterable[CellRow], metric: str, pattern: str = ""
-) -> tuple[list[Trend], int]:
-    """Return the trends of the cells that a pattern means, and how many were left out as times of emulators.
+def trends(nights: Mapping[int, NightRow], rows: Iterable[CellRow], metric: str) -> tuple[list[Trend], int]:
+    """Return the trends of cells, and how many were left out as times of emulators.
 
     Args:
         nights: by number, the oldest first.
         rows: what they found.
         metric: one of `history.METRICS`.
-        pattern: see `reports.patterns`.
     """
     found: dict[tuple[str, Key], dict[int, CellRow]] = {}
     left_out = set()
     for row in rows:
         place = (nights[row.night].job, row.key)
-        if not matches(pattern, row.key):
-            continue
         if row.emulated and metric in TIMES:
             left_out.add(place)
         else:

@@ -37,6 +37,11 @@ class Cpu:
     part: str
     features: str
 
+    @property
+    def midr(self) -> int:
+        """Its identity register, of revision 0: implementer, 0xf (see the ID registers), part."""
+        return int(self.implementer, 16) << 24 | 0xF << 16 | int(self.part, 16) << 4
+
 
 # By qemu's names. Source of the numbers: Arm's Technical Reference Manuals, MIDR_EL1; qemu's target/arm/cpu64.c.
 CPUS = {
@@ -84,6 +89,7 @@ def files(cpu: str) -> Iterator[tuple[str, str]]:
         for name in ("scaling_cur_freq", "cpuinfo_cur_freq", "cpuinfo_max_freq", "cpuinfo_min_freq"):
             yield f"sys/devices/system/cpu/cpu{number}/cpufreq/{name}", "0\n"
         yield f"sys/devices/system/cpu/cpu{number}/cpufreq/scaling_governor", "\n"
+        yield f"sys/devices/system/cpu/cpu{number}/regs/identification/midr_el1", f"{CPUS[cpu].midr:#018x}\n"
     yield "sys/class/thermal/thermal_zone0/type", "none\n"
     yield "sys/class/thermal/thermal_zone0/temp", "0\n"
 

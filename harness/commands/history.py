@@ -52,9 +52,7 @@ def history_(
     """
     with _opened(config_path, out) as history:
         nights = history.nights(job)
-        found, left_out = trends.trends(nights, history.cells(job), metric, pattern)
-        if nights and pattern and not found and not left_out:
-            raise _no_cell(pattern, [known.key for known in history.known(job)])
+        found, left_out = trends.trends(nights, history.cells(job, _chosen(history, job, pattern)), metric)
         if page:
             _write_page(page, found, history, job)
     if as_json:
@@ -75,6 +73,15 @@ def history_(
 def _opened(config_path: Path | None, out: Path | None) -> History:
     space = common.workspace(config_path)
     return chronicle.open_history(space, common.runs_folder(space, out))
+
+
+def _chosen(history: History, job: str | None, pattern: str) -> list[str] | None:
+    """Return the ids of the cells that are meant, None for all; raises ConfigError where there are none."""
+    known = history.known(job) if pattern else []
+    chosen = [entry.cell for entry in known if patterns.matches(pattern, entry.key)]
+    if known and not chosen:
+        raise _no_cell(pattern, [entry.key for entry in known])
+    return chosen if pattern else None
 
 
 def _no_cell(pattern: str, keys: list[Key]) -> ConfigError:

@@ -255,7 +255,10 @@ class Shell:
         pipe.close()  # who prints on gets an error instead of waiting for ever
 
     def _feed(self) -> None:
-        """Hand packets of the other side to the program; at the link's end do what adbd does: SIGHUP."""
+        """Hand packets of the other side to the program; at the link's end send SIGHUP.
+
+        The real one sends it to the shell alone, here all that the shell started gets it as well.
+        """
         stdin = self._process.stdin
         assert stdin
         rest = b""
@@ -272,7 +275,8 @@ class Shell:
         with contextlib.suppress(OSError):
             stdin.close()
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGHUP)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGHUP)
 
     @staticmethod
     def _packet(kind: int, data: bytes) -> bytes:

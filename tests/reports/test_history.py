@@ -69,6 +69,8 @@ def test_what_a_night_found_is_read_back(history: History, run: Run) -> None:
     assert crashed.figures["p50_ms"] is None
     assert "SIGILL" in crashed.reason
     assert [row.emulated for row in rows] == [cell.key.target == "arm64" for cell in run.cells]
+    assert [row.key for row in history.cells(only=[run.cells[2].id])] == [run.cells[2].key]
+    assert history.cells(only=[]) == []
 
 
 def test_what_stood_beside_for_comparison_has_no_history(history: History, run: Run) -> None:
@@ -180,6 +182,7 @@ def test_every_older_version_has_its_upgrade() -> None:
     [
         ("nights.sqlite", "'nights.sqlite' is no URL of a database"),
         ("postgresql://lab:secret@db/edgerig", "holds a password"),
+        ("postgresql://lab@db/edgerig?password=secret", "holds a password"),
         ("nosuch://db/edgerig", "a driver that is not installed"),
     ],
 )

@@ -18,6 +18,11 @@ def test_each_processor_is_known_by_its_name(cpu: str) -> None:
     assert found.lower().replace("qemu ", "") == cpu
 
 
+def test_the_identity_register_is_that_of_the_processor() -> None:
+    name = "sys/devices/system/cpu/cpu3/regs/identification/midr_el1"
+    assert dict(emulator.files("cortex-a72"))[name] == "0x00000000410fd080\n"  # what a Raspberry Pi 4 says is ...d083
+
+
 def test_sensors_that_an_emulator_has_not_read_as_absent() -> None:
     shown = dict(emulator.files("cortex-a53"))
     clocks = [text for name, text in shown.items() if name.endswith("scaling_cur_freq")]
