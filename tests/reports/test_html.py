@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reports import html
+from reports.page import sections
 from reports.records import Cell, Run
 from tests.reports.synthetic import HOSTILE, QUICK, Arrays
 
@@ -233,7 +234,7 @@ def test_fingerprints_that_differ_are_marked(run: Run, page: str) -> None:
 
 
 def test_operators_are_summed_by_type(run: Run) -> None:
-    profile = html._profile(next(cell for cell in run.cells if cell.operators))
+    profile = sections.profile(next(cell for cell in run.cells if cell.operators))
     by_type = {one.type: one for one in profile.types}
     assert by_type["Conv"].ms_per_frame == pytest.approx(
         sum(one.ms_per_frame for one in profile.nodes if one.type == "Conv")
@@ -245,7 +246,7 @@ def test_operators_are_summed_by_type(run: Run) -> None:
 def test_only_the_fifteen_slowest_operators_are_listed(run: Run) -> None:
     cell = next(cell for cell in run.cells if cell.operators)
     many = tuple(cell.operators[0].model_copy(update={"node": f"n{at}", "ms_per_frame": at}) for at in range(40))
-    profile = html._profile(cell.model_copy(update={"operators": many}))
+    profile = sections.profile(cell.model_copy(update={"operators": many}))
     assert [one.node for one in profile.nodes] == [f"n{at}" for at in range(39, 24, -1)]
     assert profile.total == sum(range(40))
 

@@ -1,0 +1,1 @@
+"""What `report.html` shows, section by section, as records for its templates."""
