@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import baselines, folders, places, plan, promotions, schedule
+from harness import baselines, folders, places, plan, schedule
 from harness.config import RunTable, Workspace
 from harness.plan import Plan, Reference
 
@@ -32,5 +32,7 @@ def prepared(
 
 def _baseline(space: Workspace, asked: str, runs: Path, job: str) -> Reference:
     if asked == baselines.PROMOTED:
+        from harness import promotions  # noqa: PLC0415 - with SQLAlchemy, for those who have a history
+
         return baselines.of_run(promotions.promoted(space, job, runs), asked)
     return baselines.find(asked, runs)

@@ -258,9 +258,9 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise ConfigError(f"'{url}' is no URL of a database.", 'Write e.g. "sqlite:///nights.sqlite".') from error
-    if parsed.password:
+    if parsed.password or "password" in parsed.query:
         raise ConfigError(
-            f"the history's URL {parsed.render_as_string(hide_password=True)} holds a password.",
+            f"the history's URL {parsed.set(query={}).render_as_string(hide_password=True)} holds a password.",
             "Take it out: PostgreSQL reads ~/.pgpass and $PGPASSWORD.",
         )
     plain = parsed.drivername == "postgresql"  # SQLAlchemy would take psycopg2, which we do not install

@@ -182,6 +182,7 @@ def test_every_older_version_has_its_upgrade() -> None:
     [
         ("nights.sqlite", "'nights.sqlite' is no URL of a database"),
         ("postgresql://lab:secret@db/edgerig", "holds a password"),
+        ("postgresql://lab@db/edgerig?password=secret", "holds a password"),
         ("nosuch://db/edgerig", "a driver that is not installed"),
     ],
 )
