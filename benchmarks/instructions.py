@@ -1,9 +1,9 @@
-"""How far instructions per frame repeat from run to run: int8 within 1e-4.
+"""How far instructions per frame repeat from run to run: int8 within 1e-4 of the median.
 
     python benchmarks/instructions.py [--runs 5] [--cpu cortex-a72] [--variants NAME,NAME] [--json]
 
-Each run boots the machine anew and measures the shipped variants, or others, as `edgerig run` does. Spread is the
-largest count less the smallest, relative to the median. Ends with status 1 where the spread of an int8 variant's
+Each run boots the machine anew and measures the shipped variants, or others, as `edgerig run` does. Spread is how
+far the farthest run lies from the median, relative to it. Ends with status 1 where the spread of an int8 variant's
 inference is above the claim. Needs `edgerig bundle build` and `edgerig machine build`.
 """
 
@@ -56,8 +56,8 @@ def _run(cpu: str, folder: Path, variants: tuple[str, ...]) -> Run:
 
 
 def spread(counts: list[float]) -> float:
-    """Return the distance of the extremes, relative to the median."""
-    return (max(counts) - min(counts)) / median(counts)
+    """Return the distance of the farthest from the median, relative to it."""
+    return max(abs(count / median(counts) - 1) for count in counts)
 
 
 @click.command()
