@@ -43,7 +43,7 @@ from scipy.stats import binom
 from edgerig import digest
 from edgerig.preprocess import InputSpec, OutputSpec, Preprocessor, postprocess
 from harness.agent.protocol import Job, StoredFile
-from harness.session import Session
+from harness.devices.session import Session
 from targets.local import LocalTransport
 
 ROOT = Path(__file__).parents[1]

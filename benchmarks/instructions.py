@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig.errors import EdgerigError
-from harness import config, prepare, progress, workflow
+from harness import config, progress, workflow
 from harness.config import RunTable, Workspace
+from harness.planning import prepare
 from reports.records import Outcome, Run
 
 TARGET = "emulated-arm64-machine"

@@ -24,7 +24,7 @@ from rich.table import Table
 from edgerig import digest
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness.agent.protocol import Job, StoredFile
-from harness.session import Session
+from harness.devices.session import Session
 from targets.local import LocalTransport
 
 LIMIT_NS = 1000

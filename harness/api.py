@@ -9,8 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from edgerig import toml
-from harness import choosing, collect, config, prepare, progress, sidebyside, state, workflow
+from harness import config, progress, state, workflow
 from harness.config import RunTable
+from harness.findings import choosing, collect, sidebyside
+from harness.planning import prepare
 from harness.progress import Progress
 from reports import text
 from reports.across import Across

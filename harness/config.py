@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
-from harness import limits
+from harness.planning import limits
 from reports.records import Gates
 from targets import profile
 from targets.profile import Target

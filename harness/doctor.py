@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from edgerig.errors import EdgerigError, TargetHeld, TargetUnreachable
-from harness import bundle, measure, method, plan, provision, settings, workflow
+from harness import workflow
 from harness.agent.protocol import JobResult
-from harness.lease import Lease
+from harness.devices import provision, settings
+from harness.devices.lease import Lease
+from harness.devices.session import Session
+from harness.measuring import measure
+from harness.planning import method, plan
 from harness.runtimes import RUNTIMES, reads, runtime_of
-from harness.session import Session
+from harness.stock import bundle
 from model_zoo import faceset, select
 from model_zoo.manifest import Variant
 from reports.records import Key

@@ -62,7 +62,7 @@ class Measured:
         Args:
             limits: by the names of budgets, e.g. p95_ms=33.3, auc=.9; see docs/budgets.md.
         """
-        from harness import limits as known  # noqa: PLC0415 - see the module's docstring
+        from harness.planning import limits as known  # noqa: PLC0415 - see the module's docstring
         from reports.records import Judgement  # noqa: PLC0415
 
         _told(lambda: known.check(limits, (), "require"))

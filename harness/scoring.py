@@ -15,13 +15,13 @@ import numpy as np
 from edgerig import files
 from harness import places
 from harness.agent.protocol import Job, JobResult
-from harness.plan import PlannedFaces
+from harness.planning.plan import PlannedFaces
 from model_zoo import faceset
 from model_zoo.faceset import Face
 from reports.records import Accuracy, Outcome
 
 if TYPE_CHECKING:
-    from harness.measure import Measuring
+    from harness.measuring.measure import Measuring
 
 _DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
 

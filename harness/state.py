@@ -15,7 +15,7 @@ from edgerig.errors import RunError
 from harness import journal
 from harness.agent.protocol import Identity
 from harness.journal import Event
-from harness.plan import Plan, PlannedCell
+from harness.planning.plan import Plan, PlannedCell
 from reports import taint
 from reports.records import Accuracy, Memory, Night, OperatorTime, Outcome, Peer, RealTime, Round, Sustained
 

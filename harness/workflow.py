@@ -15,15 +15,19 @@ from typing import TypeVar
 from edgerig import files
 from edgerig.deadline import Deadline
 from edgerig.errors import TargetError, TargetRefused
-from harness import baselines, collect, folders, pairs, places, plan, provision, readiness, reuse, schedule, state
+from harness import folders, places, state
+from harness.devices import provision, readiness
+from harness.devices.lease import Lease, acquire
+from harness.devices.queues import Stop, side_by_side
+from harness.devices.session import Session
+from harness.devices.settings import applied
+from harness.findings import collect
 from harness.journal import Journal
-from harness.lease import Lease, acquire
-from harness.measure import Measuring
-from harness.plan import Plan
+from harness.measuring import pairs, schedule
+from harness.measuring.measure import Measuring
+from harness.planning import baselines, plan, reuse
+from harness.planning.plan import Plan
 from harness.progress import Progress
-from harness.queues import Stop, side_by_side
-from harness.session import Session
-from harness.settings import applied
 from harness.state import State
 from reports import files as reports_files
 from reports.records import Judgement, Outcome, Run

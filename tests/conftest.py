@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import machine, places
+from harness import places
+from harness.stock import machine
 from tests.support import faces as small_faces
 
 

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from edgerig.errors import TargetRefused
-from harness import bundle as bundles
-from harness.bundle import Bundle
-from harness.machine import machines_folder
+from harness.stock import bundle as bundles
+from harness.stock.bundle import Bundle
+from harness.stock.machine import machines_folder
 from targets import image
 from targets.image import Image
 

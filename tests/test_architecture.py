@@ -328,7 +328,7 @@ def test_no_file_names_a_place_of_one_machine() -> None:
         ("edgerig.toml", "from targets import profile"),
         ("edgerig", "import harness.api"),
         ("edgerig", "def f():\n    import importlib\n    importlib.import_module('reports.files')"),
-        ("targets.local", "def f():\n    import harness.plan"),
+        ("targets.local", "def f():\n    import harness.planning.plan"),
         ("targets.local", "import model_zoo"),
         ("reports.files", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from targets import profile"),
         ("model_zoo.select", "import importlib\nimportlib.import_module('reports.records')"),

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import bundle as bundling
-from harness import debian, places
-from harness.bundle import Bundle
+from harness import places
 from harness.commands import common
 from harness.commands.common import Words
+from harness.stock import bundle as bundling
+from harness.stock import debian
+from harness.stock.bundle import Bundle
 
 
 @click.group()

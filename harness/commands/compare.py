@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 
 from edgerig import files
-from harness import sidebyside, workflow
+from harness import workflow
 from harness.commands import common
 from harness.commands.common import Words
+from harness.findings import sidebyside
 from reports import across_view
 
 

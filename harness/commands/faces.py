@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from harness import leaks
 from harness.commands import common
-from harness.leaks import Checked
+from harness.models import leaks
+from harness.models.leaks import Checked
 from model_zoo import faceset
 from model_zoo.faceset import FaceSet
 

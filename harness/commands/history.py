@@ -15,8 +15,9 @@ from rich.text import Text
 
 from edgerig import files, toml
 from edgerig.errors import ConfigError, RunError
-from harness import chronicle, people, promotions, workflow
+from harness import workflow
 from harness.commands import common
+from harness.findings import chronicle, people, promotions
 from reports import figures, patterns, trends
 from reports.budgets import BUDGETS
 from reports.history import METRICS, History

@@ -12,11 +12,12 @@ import tomli_w
 
 from edgerig import files
 from edgerig.errors import ConfigError, TargetError
-from harness import config, phones, probe, runtimes, workflow
+from harness import config, runtimes, workflow
 from harness.agent.protocol import Identity
 from harness.commands import common
-from harness.phones import Phone
-from harness.probe import Board
+from harness.devices import phones, probe
+from harness.devices.phones import Phone
+from harness.devices.probe import Board
 from targets import profile
 from targets.profile import Target
 

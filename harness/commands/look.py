@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerig.errors import EdgerigError
-from harness import collect, state, workflow
+from harness import state, workflow
 from harness.commands import common
 from harness.commands.common import Words
+from harness.findings import collect
 from reports.formats import FORMATS, github
 from targets.profile import Target
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import bundle, debian
-from harness import machine as building
 from harness.commands import common
+from harness.stock import bundle, debian
+from harness.stock import machine as building
 from targets import image
 from targets.image import Image
 

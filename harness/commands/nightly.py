@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
-from harness import baselines, chronicle, prepare, progress, retention, workflow
+from harness import progress, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.commands.run import stoppable, wait_option
 from harness.config import RunTable, Workspace
+from harness.findings import chronicle, retention
+from harness.planning import baselines, prepare
 from reports import files as reports_files
 from reports.formats import FORMATS, github
 from reports.history import History

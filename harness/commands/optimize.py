@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerig import toml
-from harness import ladder, places, plan, progress, workflow
+from harness import places, progress, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.config import RunTable
+from harness.models import ladder
+from harness.planning import plan
 from model_zoo import faceset, select
 from model_zoo.ladder.build import Rung
 from model_zoo.ladder.fidelity import Bound

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerig import files
-from harness import choosing, collect, state, workflow
+from harness import state, workflow
 from harness.commands import common
 from harness.commands.common import Words
+from harness.findings import choosing, collect
 from reports import choice, figures
 from reports.deployment import Deployment, Pinned
 from reports.records import Run

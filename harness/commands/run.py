@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from edgerig import toml
-from harness import foresee, lease, limits, prepare, progress, workflow
+from harness import progress, workflow
 from harness.commands import common
 from harness.commands.common import Counts, Words
 from harness.config import RunTable
-from harness.plan import Plan
+from harness.devices import lease
+from harness.planning import foresee, limits, prepare
+from harness.planning.plan import Plan
 from reports.figures import duration
 
 wait_option = click.option(

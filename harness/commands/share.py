@@ -16,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerig.errors import TargetError, TargetUnreachable
-from harness import clean as cleaning
-from harness import lease, places
-from harness import provision as provisioning
+from harness import places
 from harness.commands import common
 from harness.config import Workspace
-from harness.provision import Provisioned
+from harness.devices import clean as cleaning
+from harness.devices import lease
+from harness.devices import provision as provisioning
+from harness.devices.provision import Provisioned
 from targets import connect, profile
 from targets.profile import Target
 
@@ -101,7 +102,7 @@ def _clean(space: Workspace, targets: Sequence[str], as_json: bool) -> int:
 
 
 def _clean_runs(space: Workspace, runs: Path, yes: bool, as_json: bool) -> int:
-    from harness import chronicle, retention  # noqa: PLC0415 - SQLAlchemy takes .2 s to import
+    from harness.findings import chronicle, retention  # noqa: PLC0415 - SQLAlchemy takes .2 s to import
 
     with chronicle.open_history(space, runs) as history:
         old = retention.removable(runs, space.config.store, history, datetime.now(UTC))

@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 
 from edgerig.errors import ModelError
-from harness import foreign, places, workflow
+from harness import places, workflow
 from harness.commands import common
-from harness.foreign import Finding, Prober
+from harness.models import foreign
+from harness.models.foreign import Finding, Prober
 from model_zoo import faceset, family
 from targets import profile
 

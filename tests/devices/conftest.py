@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import session
+from harness.devices import session
 from tests.devices import adbd, sshd
 from tests.devices.adbd import Phone
 from tests.devices.sshd import Desk, Sshd

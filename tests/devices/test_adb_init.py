@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgerig.errors import TargetRefused, TargetUnreachable
-from harness import phones
+from harness.devices import phones
 from targets import adb, cores
 from tests.devices import adbd
 from tests.devices.adbd import Phone

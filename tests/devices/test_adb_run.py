@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from edgerig.errors import TargetRefused
-from harness import cli, config, lease, workflow
+from harness import cli, config, workflow
+from harness.devices import lease
 from reports.records import Run
 from reports.text import as_text
 from targets.adb import AdbTransport

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness import archive, bundle
-from harness.bundle import Bundle
+from harness.stock import archive, bundle
+from harness.stock.bundle import Bundle
 from tests import needs
 from tests.harness.command import Workplace
 from tests.support import faces

@@ -12,9 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import measure, state, workflow
+from harness import state, workflow
 from harness.agent import protocol
-from harness.session import Session
+from harness.devices.session import Session
+from harness.measuring import measure
 from targets import profile
 from tests import needs
 from tests.harness.command import Workplace

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from edgerig.errors import ConfigError
-from harness import probe
 from harness.agent.protocol import Identity
 from harness.commands import init
-from harness.probe import Board
+from harness.devices import probe
+from harness.devices.probe import Board
 from tests.devices.sshd import Desk, Sshd
 from tests.harness.command import Workplace
 

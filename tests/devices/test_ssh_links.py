@@ -16,9 +16,9 @@ from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import LinkLost, TargetUnreachable
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import session
 from harness.agent.protocol import Job, StoredFile
-from harness.session import Session
+from harness.devices import session
+from harness.devices.session import Session
 from model_zoo import faceset
 from targets import ssh
 from targets.ssh import SshTransport

@@ -10,7 +10,7 @@ import pytest
 
 from edgerig.deadline import Deadline
 from edgerig.errors import TargetFull, TargetRefused, TargetUnreachable
-from harness.session import Session
+from harness.devices.session import Session
 from targets.ssh import SshTransport, resolve
 from tests.devices import sshd
 from tests.devices.sshd import HOST, Desk, Sshd

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import config, lease, settings
-from harness.lease import Lease
+from harness import config
+from harness.devices import lease, settings
+from harness.devices.lease import Lease
 from targets import settings as scripts
 from tests.devices.sshd import Desk, Sshd
 from tests.devices.test_ssh_run import write_target

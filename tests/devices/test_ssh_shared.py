@@ -33,7 +33,7 @@ def test_two_controllers_at_one_board(workplace: Workplace, board: Sshd, monkeyp
         if key in workplace.environment:
             monkeypatch.setenv(key, workplace.environment[key])
     from harness import config  # noqa: PLC0415 - the environment first
-    from harness.lease import Lease  # noqa: PLC0415
+    from harness.devices.lease import Lease  # noqa: PLC0415
 
     with Lease(config.load(workplace.folder / "edgerig.toml").target("board"), "first"):
         assert [row["run"] for row in workplace.json("leases")] == ["first"]

@@ -13,7 +13,8 @@ import pytest
 from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, TargetFull, TargetRefused
-from harness import archive, placing
+from harness.devices import placing
+from harness.stock import archive
 from targets import profile, shell, unpacking
 from targets.fake import FakeTransport, Fault
 from targets.local import LocalTransport

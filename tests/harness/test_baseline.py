@@ -12,22 +12,11 @@ import pytest
 
 import edgerig
 from edgerig.errors import ConfigError, ModelError, RunError
-from harness import (
-    baselines,
-    chronicle,
-    cli,
-    config,
-    journal,
-    method,
-    places,
-    plan,
-    prepare,
-    promotions,
-    state,
-    workflow,
-)
+from harness import cli, config, journal, places, state, workflow
 from harness.config import RunTable, Workspace
-from harness.plan import Plan
+from harness.findings import chronicle, promotions
+from harness.planning import baselines, method, plan, prepare
+from harness.planning.plan import Plan
 from harness.progress import Silent
 from reports.formats import FORMATS
 from reports.records import Decision, Outcome, Run

@@ -8,8 +8,9 @@ import pytest
 
 from edgerig import process
 from edgerig.errors import ConfigError, HostError, ProcessFailed, TargetRefused
-from harness import archive, bundle, debian, provision
-from harness.bundle import Bundle, Contents, Package
+from harness.devices import provision
+from harness.stock import archive, bundle, debian
+from harness.stock.bundle import Bundle, Contents, Package
 from targets import profile
 from targets.local import LocalTransport
 from tests.harness.command import Workplace

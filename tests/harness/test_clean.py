@@ -10,10 +10,10 @@ import pytest
 from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import LinkLost, ProtocolError, TargetHeld
-from harness import clean as module
 from harness import workflow
-from harness.clean import clean
-from harness.lease import Lease
+from harness.devices import clean as module
+from harness.devices.clean import clean
+from harness.devices.lease import Lease
 from targets import local, profile, shell
 from targets.local import LocalTransport
 from targets.profile import Target

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import edgerig
-from harness import method
+from harness.planning import method
 from reports.records import Agreement, Cell, Run
 from targets import settings
 from tests.support import faces, models

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgerig.errors import FaceSetError, ModelError
-from harness import foreign, plan
 from harness.commands.variants import init
-from harness.foreign import Prober
+from harness.models import foreign
+from harness.models.foreign import Prober
+from harness.planning import plan
 from model_zoo import faceset, family, manifest, select
 from targets import profile
 from tests.support import devices, models, openvino, tflite

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgerig.errors import FaceSetError
-from harness import leaks
-from harness.leaks import Checked
+from harness.models import leaks
+from harness.models.leaks import Checked
 from model_zoo import faceset, traits
 from model_zoo.traits import NAMES
 from tests.harness.command import Workplace

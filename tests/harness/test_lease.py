@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from edgerig.errors import LinkLost, ProtocolError, TargetHeld, TargetRefused
-from harness import lease
-from harness.lease import Lease, Owner, acquire, standing
+from harness.devices import lease
+from harness.devices.lease import Lease, Owner, acquire, standing
 from targets import connect, keeper, profile
 from targets.keeper import Answer
 from targets.profile import Target

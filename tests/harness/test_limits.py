@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from edgerig.errors import ConfigError
-from harness import config, foresee, limits, plan
+from harness import config
 from harness.config import RunTable
-from harness.plan import Plan
+from harness.planning import foresee, limits, plan
+from harness.planning.plan import Plan
 from tests.support import models
 
 TOML = """

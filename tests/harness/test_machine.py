@@ -10,8 +10,8 @@ import pytest
 
 from edgerig import process
 from edgerig.errors import HostError
-from harness import debian, machine
-from harness.debian import Deb
+from harness.stock import debian, machine
+from harness.stock.debian import Deb
 from targets import guest
 
 

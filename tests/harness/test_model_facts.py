@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgerig.errors import ModelError
-from harness import onnx_facts, openvino_facts, tflite_facts
+from harness.models import onnx_facts, openvino_facts, tflite_facts
 from tests.support import tflite
 
 

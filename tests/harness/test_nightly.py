@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgerig.errors import RunError
-from harness import chronicle, collect, config, promotions, retention, state
+from harness import config, state
 from harness.config import Store
+from harness.findings import chronicle, collect, promotions, retention
 from harness.journal import Journal
 from reports.history import History, Promotion
 from reports.records import Acceptance, Outcome, Run

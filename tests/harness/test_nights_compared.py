@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness import chronicle, cli, config, method
+from harness import cli, config
+from harness.findings import chronicle
+from harness.planning import method
 from reports.formats import FORMATS
 from tests.support import faces, models
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edgerig.errors import ModelError
-from harness import onnx_facts
+from harness.models import onnx_facts
 from tests.support import models
 
 Arrays = dict[str, Any]

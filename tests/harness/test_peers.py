@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from edgerig.errors import ConfigError
-from harness import config, peers, plan
+from harness import config
 from harness.config import RunTable
-from harness.method import method
+from harness.measuring import peers
+from harness.planning import plan
+from harness.planning.method import method
 from reports.records import Run
 from reports.text import as_text
 from tests.harness.command import Workplace

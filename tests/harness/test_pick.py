@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 import edgerig
 from edgerig.errors import ModelError, RunError, UserError
-from harness import choosing
 from harness.commands.pick import pick
+from harness.findings import choosing
 from tests.harness.command import Workplace
 from tests.support import models
 

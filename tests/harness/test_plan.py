@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from edgerig import digest
 from edgerig.errors import ConfigError, FaceSetError, ModelError, UserError
-from harness import config, method, plan, runtimes
+from harness import config, runtimes
 from harness.config import Config, RunTable, Workspace
-from harness.plan import Plan
+from harness.planning import method, plan
+from harness.planning.plan import Plan
 from harness.runtimes import Spec, provider_of, runtime_of
 from model_zoo import faceset
 from tests.support import faces as small_faces

@@ -11,9 +11,10 @@ import pytest
 from edgerig import process
 from edgerig.deadline import Deadline
 from edgerig.errors import HostError, ProcessFailed, ProtocolError, TargetFull, TargetRefused
-from harness import provision, wheels
-from harness.provision import ensure, requirements
-from harness.wheels import Facts, platforms, wheelhouse
+from harness.devices import provision
+from harness.devices.provision import ensure, requirements
+from harness.stock import wheels
+from harness.stock.wheels import Facts, platforms, wheelhouse
 from targets import environment, profile, shell
 from targets.fake import FakeTransport, Fault
 from targets.local import LocalTransport

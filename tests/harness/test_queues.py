@@ -13,11 +13,14 @@ import pytest
 
 from edgerig.deadline import Deadline
 from edgerig.errors import DiskFull, LinkLost, TargetUnreachable
-from harness import collect, config, plan, queues, state, workflow
+from harness import config, state, workflow
 from harness.config import RunTable, Workspace
+from harness.devices import queues
+from harness.devices.queues import Stop, Stopped, side_by_side
+from harness.findings import collect
 from harness.journal import Journal
+from harness.planning import plan
 from harness.progress import Silent
-from harness.queues import Stop, Stopped, side_by_side
 from harness.state import State
 from targets import connect, profile
 from targets.local import LocalTransport

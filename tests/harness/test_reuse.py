@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from edgerig.errors import TargetRefused
-from harness import config, places, plan, reuse, workflow
+from harness import config, places, workflow
 from harness.config import RunTable, Workspace
-from harness.plan import Plan
+from harness.devices.session import Session
+from harness.planning import plan, reuse
+from harness.planning.plan import Plan
 from harness.progress import Silent
-from harness.session import Session
 from reports.records import Run
 from targets import emulator
 from targets.profile import Target
@@ -103,7 +104,7 @@ def test_the_digest_knows_what_a_result_depends_upon(
     assert before
     assert before == reuse.digest_of(planned(), target, cell)
     if change == "agent":
-        monkeypatch.setattr("harness.pack.archive", lambda: b"another")
+        monkeypatch.setattr("harness.devices.pack.archive", lambda: b"another")
     elif change == "packages":
         monkeypatch.setattr(reuse, "version", lambda name: "0")
     elif change == "emulator":

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.heat import Gate
+from harness.measuring.heat import Gate
 from targets import profile
 from targets.profile import Target
 from tests.harness.command import Workplace

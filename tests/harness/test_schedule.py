@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from edgerig.errors import ConfigError
-from harness import plan, race, schedule, state
+from harness import state
 from harness.config import Config, RunTable, Workspace
-from harness.plan import Plan
-from harness.race import Runner
-from harness.schedule import Schedule
+from harness.measuring import race, schedule
+from harness.measuring.race import Runner
+from harness.measuring.schedule import Schedule
+from harness.planning import plan
+from harness.planning.plan import Plan
 from tests.harness.command import Workplace
 from tests.support import faces, models
 

@@ -14,10 +14,10 @@ from edgerig import digest
 from edgerig.deadline import Deadline
 from edgerig.errors import LinkLost, OutputError, ProtocolError, TargetFull, TargetRefused, TargetUnreachable
 from edgerig.preprocess import InputSpec, OutputSpec
-from harness import pack, session
 from harness.agent import protocol
 from harness.agent.protocol import ArrayFile, Identity, Job, JobResult, Progress, StoredFile
-from harness.session import Conversation, Session
+from harness.devices import pack, session
+from harness.devices.session import Conversation, Session
 from model_zoo import faceset
 from targets.local import LocalChannel, LocalTransport
 from tests.support import devices, models

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from harness import doctor, lease, settings
-from harness.lease import Lease
+from harness import doctor
+from harness.devices import lease, settings
+from harness.devices.lease import Lease
 from targets import keeper, profile
 from targets import settings as scripts
 from targets.profile import Target

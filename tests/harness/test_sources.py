@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edgerig.errors import ConfigError, TargetRefused
-from harness import sources, wheels
 from harness.config import Config, Workspace
-from harness.provision import ensure
-from harness.sources import Sources
+from harness.devices.provision import ensure
+from harness.stock import sources, wheels
+from harness.stock.sources import Sources
 from targets.local import LocalTransport
 from targets.profile import Target
 from tests.harness.test_provision import NAMES, facts

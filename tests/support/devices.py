@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.session import Session
+from harness.devices.session import Session
 from targets.fake import FakeTransport, Fault
 from targets.local import LocalTransport
 from targets.transport import Transport

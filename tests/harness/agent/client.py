@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 from pydantic import TypeAdapter
 
-from harness import pack
 from harness.agent import protocol
 from harness.agent.protocol import InputSpec, Job, JobResult, Message, OutputSpec, StoredFile
+from harness.devices import pack
 
 ANSWER_S = 30.0
 SMALL = InputSpec(height=8, width=8)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import pack
 from harness.agent import protocol
+from harness.devices import pack
 from tests.harness.agent.client import Client
 
 

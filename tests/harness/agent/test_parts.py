@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from edgerig.preprocess import resize
-from harness import pack
 from harness.agent import frame, parent, protocol, vitals
 from harness.agent.decoder import Decoder
 from harness.agent.endings import Ending, explain_end, memory_left
@@ -26,6 +25,7 @@ from harness.agent.spool import KEPT, Spool
 from harness.agent.store import Store
 from harness.agent.vitals import Vitals
 from harness.agent.wire import GoneError, Wire
+from harness.devices import pack
 
 MEMBERS = sorted(name for name, data in pack.contents().items() if data)
 MAY_IMPORT = {"harness", "edgerig", "numpy", "cv2", "onnxruntime", "ai_edge_litert", "tflite_runtime", "openvino"}

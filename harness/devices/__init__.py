@@ -1,0 +1,1 @@
+"""A device from this side: reached, leased, made ready, set, spoken with, and left as it was."""

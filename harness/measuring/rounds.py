@@ -1,0 +1,174 @@
+"""The rounds of a target: each a fresh process, variants shuffled, more of them while p50 is not known well enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from edgerig import digest
+from harness.agent import protocol
+from harness.agent.protocol import JobResult
+from harness.measuring import pairs, race, watch
+from harness.measuring.heat import Gate
+from harness.measuring.pairs import Pair
+from harness.planning import method
+from harness.planning.plan import PlannedCell
+from reports import statistics, taint, trust
+from reports.records import Outcome, Round
+
+if TYPE_CHECKING:
+    from harness.measuring.measure import Measuring
+
+END_TO_END = protocol.STAGES.index("end_to_end")
+REPEATS = 2  # times the fewest rounds that a cell may take while rounds are tainted
+TIMES = ("import", "load", "first_frame")
+
+
+class Rounds:
+    """Measures latency on one target.
+
+    Args:
+        measuring: the target, its session and what is known.
+        pause: sleeps, while a device cools; may raise to end the waiting.
+        session: 2 for the one that confirms what the first one flagged.
+    """
+
+    def __init__(self, measuring: Measuring, pause: Callable[[float], object], session: Literal[1, 2] = 1) -> None:
+        self._measuring = measuring
+        self._state = measuring.state
+        self._method = measuring.method
+        self._folder = measuring.journal.folder
+        self._event, self._seed = ("round", []) if session == 1 else ("again", [session])
+        self._done = self._state.rounds if session == 1 else self._state.again
+        self._gate = Gate(measuring.target, measuring.session, measuring.told, pause)
+
+    def run(self) -> None:
+        """Measure all rounds that are missing."""
+        for number in range(self._method.rounds_min):
+            for cell in self._shuffled(number):
+                if len(self._state.rounds[cell.id]) <= number and self._open(cell):
+                    self._round(cell)
+            self._race()
+        number = self._method.rounds_min
+        while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
+            for cell in wanting:
+                self._round(cell)
+            self._race()
+            number += 1
+
+    def confirm(self, flagged: Sequence[Pair]) -> None:
+        """Measure the rounds of a second session, in an order of its own, until what was flagged is clear."""
+        number = 0
+        while not self._measuring.schedule.over and (wanting := pairs.unsettled(self._state, self._folder, flagged)):
+            for cell in self._shuffled(number):
+                if cell.id in wanting and self._open(cell):
+                    self._round(cell)
+            number += 1
+
+    def _race(self) -> None:
+        """Let cells drop out that another one of this target beats in everything; who is compared runs its own race."""
+        if not self._state.plan.race:
+            return
+        alone = (cell for cell in self._measuring.cells if not pairs.of(self._state.plan, cell))
+        runners = [self._runner(cell) for cell in alone if self._open(cell)]
+        for cell, reason in race.beaten(runners):
+            self._measuring.add("dropped", cell=cell, reason=reason)
+
+    def _runner(self, cell: PlannedCell) -> race.Runner:
+        counting = trust.counted(self._state.judged(cell))
+        info = self._state.plan.variant(cell.key.variant).info
+        medians = {entry.number: self._median(entry) for entry in counting if entry.frames}
+        return race.Runner(cell.id, info.name, medians, self._measuring.auc(cell), info.bytes)
+
+    def _shuffled(self, number: int) -> list[PlannedCell]:
+        """Return the cells in the order of a round, which the seed decides, also after a resume."""
+        cells, key = self._measuring.cells, int(digest.of_bytes(self._measuring.target.name.encode())[:8], 16)
+        order = np.random.default_rng([self._state.plan.seed, key, number, *self._seed]).permutation(len(cells))
+        return [cells[place] for place in order]
+
+    def _open(self, cell: PlannedCell) -> bool:
+        left_out = cell.id in self._state.skipped or cell.id in self._state.dropped
+        return not left_out and not self._state.dead(cell)
+
+    def _wants_more(self, cell: PlannedCell) -> bool:
+        """Whether a comparison is undecided, rounds have to be repeated or p50 is not known as asked, within budget."""
+        if pair := pairs.of(self._state.plan, cell):
+            asked = self._open(cell) and pairs.wants(self._state, self._folder, pair, cell)
+            if asked or cell.role == "baseline":
+                return asked
+        rounds = self._state.rounds[cell.id]
+        if not self._open(cell) or not method.goes_on(self._method) or not rounds:
+            return False
+        if not self._affordable([entry.seconds for entry in rounds]):
+            return False
+        counting = taint.clean(self._state.judged(cell))
+        if len(counting) < self._method.rounds_min:
+            return len(rounds) < REPEATS * self._method.rounds_min
+        interval = statistics.t_interval([self._median(entry) for entry in counting if entry.frames])
+        return interval is None or statistics.relative_half_width(interval) > self._method.half_width
+
+    def _affordable(self, seconds: list[float]) -> bool:
+        """Whether a cell whose rounds took so long may have another one."""
+        within = sum(seconds) + float(np.mean(seconds)) <= self._method.budget_s
+        return within and self._measuring.schedule.spare(seconds)
+
+    def _median(self, entry: Round) -> float:
+        frames = np.load(self._folder / "frames" / (entry.frames or ""))
+        return float(np.median(frames[entry.warmup :, END_TO_END]))
+
+    def _round(self, cell: PlannedCell) -> None:
+        measuring, plan = self._measuring, self._method
+        if measuring.schedule.over:
+            measuring.add("skipped", cell=cell.id, reason="the run had to be finished before its rounds were.")
+            return
+        if not self._gate.passed():
+            measuring.add("skipped", cell=cell.id, reason=self._too_hot())
+            return
+        number = len(self._done[cell.id]) + 1
+        measuring.told(f"round {number} of {cell.key}")
+        frames = max(plan.warmup_frames + plan.round_frames, 1)
+        job = measuring.job(
+            cell,
+            "latency",
+            images=measuring.some_images(),
+            warmup_frames=plan.warmup_frames,
+            warmup_s=plan.warmup_s,
+            min_frames=plan.round_frames,
+            min_s=plan.round_s,
+            deadline_s=measuring.deadline(cell, frames) + plan.warmup_s + plan.round_s,
+        )
+        result = measuring.session.run(job)
+        name = measuring.kept(job, result, "frames", f"{cell.id}-{'again' if self._seed else ''}{number}.npy")
+        measuring.add(self._event, cell=cell.id, round=self._record(number, name, result).model_dump(mode="json"))
+        measuring.session.forget(job)
+        measuring.progress.advance(measuring.target.name, measuring.plan.round_seconds(measuring.target.name))
+
+    def _too_hot(self) -> str:
+        heat = self._measuring.target.settings.heat
+        assert heat is not None
+        return f"{heat.wait_s:.0f} s did not cool the device to {heat.start_c:.0f} °C."
+
+    def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
+        return Round(
+            number=number,
+            outcome=Outcome(result.outcome),
+            reason=result.reason,
+            started=result.started,
+            seconds=result.seconds,
+            frames=frames,
+            warmup=result.warmup,
+            frames_s=(result.frames_s[0], result.frames_s[1]) if len(result.frames_s) == 2 else None,
+            waited_share=_share(result, "waited_share"),
+            stolen_share=_share(result, "stolen_share"),
+            vitals=tuple(watch.readings(self._measuring.target, result.vitals)),
+            **{f"{name}_ms": value / 1e6 for name, value in result.times_ns.items() if name in TIMES},
+        )
+
+
+def _share(result: JobResult, name: str) -> float | None:
+    try:
+        return float(result.facts[name])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""What is measured, resolved before anything is: cells, budgets, baselines, what need not be measured again."""
