@@ -3,6 +3,8 @@
     edgerig run --variants mobilenetv3-small-int8 --rounds 2000 --budget 100000    # about 70 minutes
     python -m benchmarks.decisions pool runs/<id> > benchmarks/pool.csv
     python -m benchmarks.decisions table benchmarks/pool.csv
+    python -m benchmarks.decisions nights benchmarks/pool.csv    480 cells a night, for 60 nights
+    python -m benchmarks.decisions cost benchmarks/pool.csv      device-seconds of a decision
     python -m benchmarks.decisions table --normal 0.01       the same for log-normal rounds of 1 % noise, no pool needed
 
 A session is a stretch of the pool, so that its minutes are those of one machine in one state: rounds next to each
@@ -108,9 +110,7 @@ def pool(run: Path) -> None:
 def table(source: Path | None, normal: float | None, sessions: int, seed: int) -> None:
     """Print false alarms and what is found, rule by rule."""
     draw = np.random.default_rng(seed)
-    rounds = _drawn(draw, normal) if normal else _read(source)
-    if len(rounds) < 8 * ROUNDS:
-        raise click.UsageError(f"a pool of {len(rounds)} rounds is too small: {8 * ROUNDS} at least")
+    rounds = _rounds(draw, source, normal)
     noise = float(np.std(np.diff(np.log(rounds[:, MEDIAN]))) / math.sqrt(2))
     print(f"{len(rounds)} rounds, noise of a median from one round to the next {noise:.2%}; {sessions} sessions each")
     print(f"{'rule':34} {'baseline':8} {'A/A alarms':>26} {'+2 % found':>26} {'+5 % found':>26}")
@@ -119,6 +119,75 @@ def table(source: Path | None, normal: float | None, sessions: int, seed: int) -
     for effect in EFFECTS[1:]:
         used = [_ours(_session(rounds, draw), effect).pairs for _ in range(300)]
         print(f"pairs of rounds until +{effect:.0%} is decided, median: {np.median(used):.0f}")
+
+
+@main.command()
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--normal", type=float, help="Noise of drawn log-normal rounds, instead of a pool, e.g. 0.01.")
+@click.option("--cells", default=480, show_default=True, help="Compared each night.")
+@click.option("--nights", "count", default=60, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def nights(source: Path | None, normal: float | None, cells: int, count: int, seed: int) -> None:
+    """Print how many nights are red although nothing changed, the second session and Benjamini-Hochberg included."""
+    draw = np.random.default_rng(seed)
+    rounds = _rounds(draw, source, normal)
+    flagged, red = zip(*(_night(rounds, draw, cells) for _ in range(count)), strict=True)
+    print(f"{count} nights of {cells} cells, nothing changed: {sum(flagged)} cells flagged by the first session,")
+    print(f"{sum(red)} red after the second; {sum(night > 0 for night in red)} of {count} nights red")
+
+
+def _night(rounds: Floats, draw: np.random.Generator, cells: int) -> tuple[int, int]:
+    """Return how many cells of a night are flagged, and how many of them the second session confirms."""
+    again = decide.Rule(alarm=decide.RED)
+    first = [_ours(_session(rounds, draw), 0.0).decision is Decision.REGRESSION for _ in range(cells)]
+    second = [_ours(_session(rounds, draw), 0.0, again) for _ in range(sum(first))]
+    adjusted = decide.adjusted([found.p if found.p is not None else 1.0 for found in second])
+    red = [found.decision is Decision.REGRESSION and p <= decide.RED for found, p in zip(second, adjusted, strict=True)]
+    return sum(first), sum(red)
+
+
+@main.command()
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--normal", type=float, help="Noise of drawn log-normal rounds, instead of a pool, e.g. 0.01.")
+@click.option("--round-s", default=2.1, show_default=True, help="Seconds of one round, its process's start included.")
+@click.option("--sessions", default=2000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def cost(source: Path | None, normal: float | None, round_s: float, sessions: int, seed: int) -> None:
+    """Print the device-seconds that a decision on 5 % takes, and how often it is right.
+
+    Of MLPerf Mobile and LiteRT the lengths are theirs (1,024 frames and 60 s, after 300 s of cooling; 50 runs and 1 s);
+    neither says how two results are compared, so that 5 % between the two means is what most people do with them.
+    """
+    draw = np.random.default_rng(seed)
+    rounds = _rounds(draw, source, normal)
+    found = [_ours(_session(rounds, draw), 0.05) for _ in range(sessions)]
+    seconds = [2 * round_s * one.pairs for one in found]
+    hits = Share(sum(one.decision is Decision.REGRESSION for one in found), sessions)
+    alarms = Share(
+        sum(_ours(_session(rounds, draw), 0.0).decision is Decision.REGRESSION for _ in range(sessions)), sessions
+    )
+    print(f"{'how':46} {'device-seconds':>16} {'+5 % found':>26} {'A/A alarms':>26}")
+    spent = f"{np.median(seconds):.0f} (99 %: {np.quantile(seconds, 0.99):.0f})"
+    print(f"{'edgerig, one session':46} {spent:>16} {hits!s:>26} {alarms!s:>26}")
+    for name, length, pause, used in (
+        ("MLPerf Mobile: 1,024 frames, 60 s, cooling", 60, 300, 28),
+        ("LiteRT: 50 runs, 1 s", 1, 0, 1),
+    ):
+        shares = [Share(sum(_once(rounds, draw, e, used) for _ in range(sessions)), sessions) for e in (0.05, 0.0)]
+        print(f"{name:46} {2 * (length + pause):>16} {shares[0]!s:>26} {shares[1]!s:>26}")
+
+
+def _once(rounds: Floats, draw: np.random.Generator, effect: float, used: int) -> bool:
+    """Return whether two results, each the mean of so many rounds on end from a session of its own, differ by 5 %."""
+    mine, theirs = (_session(rounds, draw)[0][:used, MEAN].mean() for _ in range(2))
+    return bool((1 + effect) * mine > 1.05 * theirs)
+
+
+def _rounds(draw: np.random.Generator, source: Path | None, normal: float | None) -> Floats:
+    rounds = _drawn(draw, normal) if normal else _read(source)
+    if len(rounds) < 8 * ROUNDS:
+        raise click.UsageError(f"a pool of {len(rounds)} rounds is too small: {8 * ROUNDS} at least")
+    return rounds
 
 
 def _read(source: Path | None) -> Floats:

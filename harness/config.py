@@ -48,7 +48,7 @@ class RunTable(Table):
     sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
     fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
     streams: Positive = Field(1, description="cameras")
-    race: bool = Field(False, description="no more rounds for a variant that another one beats in everything")
+    race: bool = Field(False, description="no more rounds for a variant that is beaten in everything, or over budget")
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
     refit_threshold: bool = Field(False, description="fit each variant's threshold on validation faces, in addition")
     operators: bool = Field(False, description="add a per-operator profile to each cell")

@@ -84,7 +84,7 @@ wait_option = click.option(
 @click.option("--sustain", "sustain_s", type=common.Seconds(), help="Then run so long without a pause: 30m, 90s, 1h.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Then be sent N frames a second.")
 @click.option("--streams", type=click.IntRange(1), metavar="N", help="By so many cameras.  [default: 1]")
-@click.option("--race", is_flag=True, default=None, help="Drop variants that another one beats in everything.")
+@click.option("--race", is_flag=True, default=None, help="Drop variants that are beaten in everything, or over budget.")
 @click.option("--finish-by", metavar="TIME", help="Be done by then (06:30, 2h); what waits longest comes first.")
 @click.option("--tag", metavar="T", help="A word of yours that is kept with the run.")
 @common.out_option

@@ -1,4 +1,4 @@
-"""A race: variants that another one beats in everything are given no more rounds."""
+"""A race: variants that another one beats in everything, or that break a budget, are given no more rounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reports import statistics
 
 FROM_ROUND = 3
+PERCENTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")  # budgets that a median above them breaks
 SURE = 0.999  # as decisions are: who drops out does not come back
 
 
@@ -51,3 +52,23 @@ def _beats(one: Runner, other: Runner) -> bool:
         return False
     interval = statistics.t_interval([one.medians[number] / other.medians[number] for number in common], SURE)
     return interval is not None and interval.high < 1
+
+
+def over_budget(runners: Sequence[Runner], limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Yield the cells that surely break a budget, by their size or by a median above it, each with the reason.
+
+    A percentile is at least the median, so that a median which is surely above its limit (at 99.9 %) breaks it as well.
+    """
+    for runner in runners:
+        broken = next(_broken(runner, limits), "")
+        if broken:
+            yield runner.id, f"out of the race after {len(runner.medians)} rounds: {broken}"
+
+
+def _broken(runner: Runner, limits: Mapping[str, float]) -> Iterator[str]:
+    if runner.bytes / 1e6 > limits.get("size_mb", float("inf")):
+        yield f"its size breaks the budget size_mb <= {limits['size_mb']:g}"
+    interval = statistics.t_interval(list(runner.medians.values()), SURE) if len(runner.medians) >= FROM_ROUND else None
+    for name in PERCENTILES:
+        if interval and interval.low > limits.get(name, float("inf")):
+            yield f"its p50 alone breaks the budget {name} <= {limits[name]:g}"

@@ -68,12 +68,14 @@ class Rounds:
             number += 1
 
     def _race(self) -> None:
-        """Let cells drop out that another one of this target beats in everything; who is compared runs its own race."""
+        """Let cells drop out that are beaten in everything, or over budget; who is compared runs a race of its own."""
         if not self._state.plan.race:
             return
         alone = (cell for cell in self._measuring.cells if not pairs.of(self._state.plan, cell))
         runners = [self._runner(cell) for cell in alone if self._open(cell)]
-        for cell, reason in race.beaten(runners):
+        limits = self._state.plan.budgets.get(self._measuring.target.name, {})
+        dropped = dict(race.beaten(runners)) | dict(race.over_budget(runners, limits))
+        for cell, reason in dropped.items():
             self._measuring.add("dropped", cell=cell, reason=reason)
 
     def _runner(self, cell: PlannedCell) -> race.Runner:

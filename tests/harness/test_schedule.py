@@ -113,6 +113,21 @@ def test_who_is_ahead_in_something_stays(other: Runner) -> None:
     assert list(race.beaten([runner("fast", 1.0), other])) == []
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({}, ""),
+        ({"p50_ms": 2.5, "size_mb": 1.0}, ""),
+        ({"p95_ms": 1.9}, "its p50 alone breaks the budget p95_ms <= 1.9"),
+        ({"size_mb": 0.00005}, "its size breaks the budget size_mb <= 5e-05"),
+    ],
+)
+def test_who_is_surely_over_budget_drops_out(limits: dict[str, float], reason: str) -> None:
+    told = dict(race.over_budget([runner("net", 2.0)], limits))
+    assert told == ({"net": f"out of the race after 4 rounds: {reason}"} if reason else {})
+    assert dict(race.over_budget([runner("net", 2.0, wobble=0.5)], {"p95_ms": 1.9})) == {}
+
+
 def test_a_race_and_a_bound_in_a_run(workplace: Workplace) -> None:
     faces.make(workplace.folder / "faces", 8)
     for name, ms in (("fast", 1.0), ("slow", 9.0)):
