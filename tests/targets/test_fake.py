@@ -13,7 +13,12 @@ from edgerig.errors import LinkLost, TargetError, TargetFull, TargetUnreachable
 from targets.fake import FakeTransport, Fault, Script
 from targets.local import LocalTransport
 
-SOON = Deadline(600)  # from when this file is imported, and all other tests may come before
+
+def soon() -> Deadline:
+    """Return a deadline that no program here needs."""
+    return Deadline(60)
+
+
 RAISED = {"drop": LinkLost, "full": TargetFull, "offline": TargetUnreachable}
 
 
@@ -25,16 +30,16 @@ def fake(folder: Path, *faults: dict[str, Any]) -> FakeTransport:
 def do(device: FakeTransport, folder: Path, operation: str) -> None:
     """Do one thing with a device."""
     if operation == "put":
-        device.put(folder / "source", "file", SOON)
+        device.put(folder / "source", "file", soon())
         return
     if operation == "get":
         (folder / "device" / "file").write_bytes(b"0123456789")
-        device.get("file", folder / "back", SOON)
+        device.get("file", folder / "back", soon())
         return
     channel = device.start(["cat"])
     try:
         channel.send(b"hello\n")
-        assert channel.receive(SOON) == b"hello\n"
+        assert channel.receive(soon()) == b"hello\n"
     finally:
         channel.close()
 
@@ -84,7 +89,7 @@ def test_a_truncated_put_is_half_a_file_and_leaves_nothing_here(tmp_path: Path) 
 def test_a_put_may_be_truncated_where_nothing_can_be_written_beside_the_source(tmp_path: Path) -> None:
     device = fake(tmp_path, {"on": "put", "kind": "truncate"})
     whole = Path("/proc/version").read_bytes()
-    device.put(Path("/proc/version"), "file", SOON)
+    device.put(Path("/proc/version"), "file", soon())
     assert (tmp_path / "device" / "file").read_bytes() == whole[: len(whole) // 2]
 
 
@@ -96,18 +101,18 @@ def test_a_truncated_get_is_half_a_file(tmp_path: Path) -> None:
 def test_truncated_words(tmp_path: Path) -> None:
     channel = fake(tmp_path, {"on": "receive", "kind": "truncate"}).start(["cat"])
     channel.send(b"hello\n")
-    assert channel.receive(SOON) == b"hel"
+    assert channel.receive(soon()) == b"hel"
     channel.close()
     channel = fake(tmp_path, {"on": "send", "kind": "truncate"}).start(["cat"])
     channel.send(b"hello\n")
-    assert channel.receive(SOON) == b"hel"
+    assert channel.receive(soon()) == b"hel"
     channel.close()
 
 
 def test_a_stall_is_the_end_of_the_deadline(tmp_path: Path) -> None:
     channel = fake(tmp_path, {"on": "receive", "kind": "stall"}).start(["cat"])
     with pytest.raises(LinkLost, match="silent"):
-        channel.receive(SOON)
+        channel.receive(soon())
     channel.close()
 
 
@@ -117,7 +122,7 @@ def test_without_faults_it_is_what_it_wraps(tmp_path: Path) -> None:
         do(device, tmp_path, operation)
     assert device.root == str(tmp_path / "device")
     channel = device.start(["sh", "-c", "echo oh >&2"])
-    assert channel.receive(SOON) == b""
+    assert channel.receive(soon()) == b""
     assert channel.errors() == "oh"
     channel.close()
     device.close()

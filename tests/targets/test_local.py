@@ -16,7 +16,10 @@ from targets import local
 from targets.local import LocalChannel, LocalTransport
 from tests.support import disks
 
-SOON = Deadline(600)  # from when this file is imported, and all other tests may come before
+
+def soon() -> Deadline:
+    """Return a deadline that no program here needs."""
+    return Deadline(60)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def device(tmp_path: Path) -> LocalTransport:
 def said(channel: LocalChannel) -> bytes:
     """Return all that a program prints."""
     try:
-        return b"".join(iter(lambda: channel.receive(SOON), b""))
+        return b"".join(iter(lambda: channel.receive(soon()), b""))
     finally:
         channel.close()
 
@@ -39,38 +42,38 @@ def python(device: LocalTransport, program: str) -> LocalChannel:
 def test_a_file_goes_there_and_comes_back(tmp_path: Path, device: LocalTransport) -> None:
     data = bytes(range(256)) * 4096
     (tmp_path / "here").write_bytes(data)
-    device.put(tmp_path / "here", "deep/er/there", SOON)
+    device.put(tmp_path / "here", "deep/er/there", soon())
     assert (tmp_path / "device" / "deep" / "er" / "there").read_bytes() == data
-    device.get("deep/er/there", tmp_path / "back", SOON)
+    device.get("deep/er/there", tmp_path / "back", soon())
     assert (tmp_path / "back").read_bytes() == data
 
 
 def test_a_put_replaces_as_a_whole(tmp_path: Path, device: LocalTransport) -> None:
     (tmp_path / "old").write_bytes(b"old")
     (tmp_path / "new").write_bytes(b"new")
-    device.put(tmp_path / "old", "file", SOON)
+    device.put(tmp_path / "old", "file", soon())
     with (tmp_path / "device" / "file").open("rb") as reader:
-        device.put(tmp_path / "new", "file", SOON)
+        device.put(tmp_path / "new", "file", soon())
         assert reader.read() == b"old"
     assert [path.name for path in (tmp_path / "device").iterdir()] == ["file"]
 
 
 def test_a_put_that_fails_leaves_nothing(tmp_path: Path, device: LocalTransport) -> None:
     with pytest.raises(TargetRefused, match="none cannot be copied to"):
-        device.put(tmp_path / "none", "file", SOON)
+        device.put(tmp_path / "none", "file", soon())
     assert list((tmp_path / "device").iterdir()) == []
 
 
 def test_what_is_not_there_cannot_be_got(tmp_path: Path, device: LocalTransport) -> None:
     with pytest.raises(TargetRefused, match="none cannot be read from"):
-        device.get("none", tmp_path / "back", SOON)
+        device.get("none", tmp_path / "back", soon())
     assert not (tmp_path / "back").exists()
 
 
 def test_trouble_on_this_side_is_the_callers(tmp_path: Path, device: LocalTransport) -> None:
     (tmp_path / "device" / "file").write_bytes(b"x")
     with pytest.raises(FileNotFoundError):
-        device.get("file", tmp_path / "none" / "back", SOON)
+        device.get("file", tmp_path / "none" / "back", soon())
 
 
 def test_a_program_is_spoken_with(device: LocalTransport) -> None:
@@ -92,7 +95,7 @@ def test_words_are_not_read_by_a_shell(device: LocalTransport) -> None:
 
 def test_the_end_of_a_program_and_its_last_words(device: LocalTransport) -> None:
     channel = python(device, "import sys; sys.stderr.write('x' * 9000 + 'cannot load libc'); sys.exit(3)")
-    assert channel.receive(SOON) == b""
+    assert channel.receive(soon()) == b""
     assert channel.errors().endswith("cannot load libc")
     assert len(channel.errors()) <= 4096
     channel.close()
@@ -105,7 +108,7 @@ def test_a_talkative_stderr_does_not_block(device: LocalTransport) -> None:
 
 def test_sending_to_a_program_that_ended(device: LocalTransport) -> None:
     channel = python(device, "import sys; sys.stderr.write('no numpy'); sys.stdin.close()")
-    assert channel.receive(SOON) == b""
+    assert channel.receive(soon()) == b""
     with pytest.raises(LinkLost, match="the agent has ended: no numpy"):
         channel.send(b"hello\n" * 100_000)
     channel.close()
