@@ -19,29 +19,40 @@ import click
 from edgerig.errors import EdgerigError
 
 # Modules are imported when a command is used: `edgerig --help` takes .1 s, pydantic and numpy alone would add .4.
-COMMANDS = {
-    "run": ("harness.commands.run:run", "Measure variants on targets and write a report."),
-    "resume": ("harness.commands.run:resume", "Measure what is missing in a run that was cut short."),
-    "nightly": ("harness.commands.nightly:nightly", "Run, compare with the baseline, and judge the night."),
-    "history": ("harness.commands.history:history_", "Show how figures went over the nights."),
-    "accept": ("harness.commands.history:accept", "Accept that a cell is worse, until a day."),
-    "baseline": ("harness.commands.history:baseline", "Promote a run to what nights are compared with."),
-    "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
-    "pick": ("harness.commands.pick:pick", "Name the cell to ship on each target."),
-    "compare": ("harness.commands.compare:compare", "Hold two runs side by side."),
-    "show": ("harness.commands.look:show", "Print a run's table."),
-    "list": ("harness.commands.look:list_", "List variants, targets or runs."),
-    "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),
-    "leases": ("harness.commands.share:leases", "Say who has each target."),
-    "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target."),
-    "provision": ("harness.commands.share:provision", "Make a target's Python ready; devices need no internet."),
-    "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
-    "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
-    "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
-    "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
-    "optimize": ("harness.commands.optimize:optimize", "Compress a trained model in several ways, and measure them."),
-    "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
+SECTIONS = {
+    "Measure": {
+        "run": ("harness.commands.run:run", "Measure variants on targets and write a report."),
+        "resume": ("harness.commands.run:resume", "Measure what is missing in a run that was cut short."),
+        "optimize": ("harness.commands.optimize:optimize", "Compress a trained model in several ways; measure them."),
+    },
+    "Look and choose": {
+        "show": ("harness.commands.look:show", "Print a run's table."),
+        "report": ("harness.commands.look:report", "Render a run's files again, without measuring."),
+        "pick": ("harness.commands.pick:pick", "Name the cell to ship on each target."),
+        "compare": ("harness.commands.compare:compare", "Hold two runs side by side."),
+        "list": ("harness.commands.look:list_", "List variants, targets or runs."),
+    },
+    "Nights": {
+        "nightly": ("harness.commands.nightly:nightly", "Run, compare with the baseline, and judge the night."),
+        "history": ("harness.commands.history:history_", "Show how figures went over the nights."),
+        "accept": ("harness.commands.history:accept", "Accept that a cell is worse, until a day."),
+        "baseline": ("harness.commands.history:baseline", "Promote a run to what nights are compared with."),
+    },
+    "Models and faces": {
+        "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
+        "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
+    },
+    "Devices": {
+        "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
+        "doctor": ("harness.commands.doctor:doctor", "Go the real way to one frame and say what is in the way."),
+        "leases": ("harness.commands.share:leases", "Say who has each target."),
+        "provision": ("harness.commands.share:provision", "Make a target's Python ready, also without internet."),
+        "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
+        "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
+        "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target, or old runs."),
+    },
 }
+COMMANDS = {name: row for rows in SECTIONS.values() for name, row in rows.items()}
 
 
 class LazyGroup(click.Group):
@@ -69,9 +80,10 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """List the commands, section by section, without importing them."""
+        for section, rows in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(9), text) for name, (_, text) in rows.items()])
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
