@@ -6,6 +6,7 @@ Pydantic does the validation; it is imported only when something is validated, s
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,7 +69,7 @@ def _sentence(problem: Mapping[str, Any], model: type[BaseModel], where: str) ->
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = re.sub(r"://[^/\s@]+@", "://…@", repr(value))  # a password in an address is nobody's business
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -146,10 +146,15 @@ def _code(value: object) -> int:
 def _told(error: EdgerigError, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"edgerig: {error.message}", err=True)
+    click.echo(f"edgerig: {_printable(error.message)}", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo(f"  {_printable(error.hint)}", err=True)
     return error.exit_code
+
+
+def _printable(text: str) -> str:
+    """Return a text that cannot take hold of a terminal: parts of it may come from a device."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def _bug(error: Exception, debug: bool) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgerig import files
+from edgerig.errors import ProtocolError
 from harness import places
 from harness.agent.protocol import Job, JobResult
 from harness.planning.plan import PlannedFaces
@@ -103,7 +104,10 @@ def _kept(measuring: Measuring, job: Job, result: JobResult, fed: Feed, name: st
     if kept is None:
         return None
     raw = measuring.journal.folder / "scores" / kept
-    files.write(raw.with_suffix(".csv"), scores_csv(fed.faces, np.load(raw)))
+    scores = np.load(raw, allow_pickle=False)
+    if scores.shape != (len(fed.faces),):
+        raise ProtocolError(f"{measuring.target.name} sent {scores.size} scores of {len(fed.faces)} faces.")
+    files.write(raw.with_suffix(".csv"), scores_csv(fed.faces, scores))
     raw.unlink()
     return raw.with_suffix(".csv").name
 

@@ -60,6 +60,7 @@ class State:
     realtime: dict[str, RealTime] = field(default_factory=dict)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # target -> name -> in words
     lost: dict[str, str] = field(default_factory=dict)
+    visits: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # target -> times that it was reached
     skipped: dict[str, str] = field(default_factory=dict)  # cell -> why it was left out this time
     dropped: dict[str, str] = field(default_factory=dict)  # cell -> why it dropped out of the race
     warnings: list[str] = field(default_factory=list)
@@ -108,6 +109,9 @@ def _target(state: State, event: Event) -> None:
     state.identities[event["target"]] = TypeAdapter(Identity).validate_python(event["identity"])
     state.found[event["target"]] = event.get("found", {})
     state.lost.pop(event["target"], None)  # it is back, and what was left out is tried again
+    state.visits[event["target"]] += 1
+    if event.get("again"):  # the second session of the same visit
+        return
     for cell in state.plan.cells_on(event["target"]):
         state.skipped.pop(cell.id, None)
 

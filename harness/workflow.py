@@ -139,9 +139,11 @@ def _measure_target(
 
     if reuse.complete(known, target.name):
         return
+    until = Deadline(seconds)
+    patience = wait_s if seconds is None else min(wait_s, seconds)
     try:
-        with leased(target, known.plan.id, wait_s, stop, told) as lease, applied(target, lease, add):
-            runtimes, until = known.plan.runtimes_on(target.name), Deadline(seconds)
+        with leased(target, known.plan.id, patience, stop, told) as lease, applied(target, lease, add):
+            runtimes = known.plan.runtimes_on(target.name)
 
             def measuring(session: Session) -> Measuring:
                 return Measuring(known, target, session, book, progress, lease.check, stop.pause, until.remaining)
@@ -240,4 +242,5 @@ def exit_code(run: Run) -> int:
     broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)
     if broken or any(comparison.red for comparison in run.comparisons):
         return 1
-    return 3 if any(cell.outcome in BAD for cell in run.cells) else 0
+    lost = any(target.outcome is Outcome.LOST for target in run.targets)
+    return 3 if lost or any(cell.outcome in BAD for cell in run.cells) else 0

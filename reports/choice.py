@@ -209,11 +209,11 @@ def paired(one: Cell, other: Cell, others: int = 1) -> Interval | None:
 
 
 def _ratios(one: Cell, other: Cell) -> list[float]:
-    theirs = {entry.number: entry.p50_ms for entry in counted(other.rounds)}
+    theirs = {entry.place: entry.p50_ms for entry in counted(other.rounds)}
     return [
         entry.p50_ms / base
         for entry in counted(one.rounds)
-        if entry.p50_ms is not None and (base := theirs.get(entry.number))
+        if entry.p50_ms is not None and (base := theirs.get(entry.place))
     ]
 
 

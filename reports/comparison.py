@@ -17,7 +17,7 @@ from reports.decide import Rule
 from reports.paired import Scored
 from reports.records import Comparison, Confirmation, Decision, Flips, Gate, Gates
 
-Medians = Mapping[int, float]  # number of a round -> its p50, in any unit
+Medians = Mapping[tuple[int, int], float]  # place of a round (visit, number) -> its p50, in any unit
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Rounds:
     """The rounds of a cell that count.
 
     Attributes:
-        p50: number -> median of the end-to-end times.
+        p50: place -> median of the end-to-end times.
         p95: the same of the tail, of rounds with enough frames to have one.
     """
 
@@ -47,9 +47,9 @@ class Side:
 
 
 def ratios(candidate: Medians, baseline: Medians) -> list[float]:
-    """Return candidate / baseline of the rounds that both have, in the order of their numbers."""
+    """Return candidate / baseline of the rounds that both have in one visit of the device, in their order."""
     shared = sorted(candidate.keys() & baseline.keys())
-    return [candidate[number] / baseline[number] for number in shared if baseline[number] > 0 and candidate[number] > 0]
+    return [candidate[place] / baseline[place] for place in shared if baseline[place] > 0 and candidate[place] > 0]
 
 
 def rules(gates: Gates, alarm: float = decide.ALARM) -> dict[str, Rule]:
@@ -315,6 +315,7 @@ def settled(found: Sequence[Comparison], again: Mapping[str, tuple[Rounds, Round
         for name, rule in rules(gates, alarm=decide.RED).items()
         if name in flagged_times(entry)
     ]
+    tried = [row for row in tried if row[2].p is not None]  # fewer pairs than the first look: nothing was tested
     chances = decide.adjusted([1.0 if result.p is None else result.p for _, _, result in tried])
     rows: dict[str, list[Confirmation]] = {}
     for (cell, name, result), chance in zip(tried, chances, strict=True):
@@ -336,7 +337,7 @@ def _with(entry: Comparison, confirmations: Sequence[Confirmation]) -> Compariso
         }
     elif entry.decision is Decision.REGRESSION and confirmed is None:
         update |= {
-            "reason": f"{entry.reason}; no second session was held, so nothing is red",
+            "reason": f"{entry.reason}; no second session was held to its end, so nothing is red",
             "next_step": "edgerig resume, or run it again",
         }
     return entry.model_copy(update=update)

@@ -34,7 +34,8 @@ def sustained(frames: Times, readings: Sequence[Vitals]) -> dict[str, Any]:
     """
     begins, ms = frames[:, 0] / _NS, frames[:, 1] / 1e6
     length = float(begins[-1] + ms[-1] / 1e3)
-    first, last = ms[begins <= _opening(length)], ms[begins >= length - _closing(length)]
+    # One frame may take longer than a quarter of the pass.
+    first, last = ms[begins <= _opening(length)], ms[begins >= min(length - _closing(length), float(begins[-1]))]
     degrees = [v.temperature_c for v in readings if v.temperature_c is not None]
     return {
         "first_p50_ms": statistics.percentile(first, 50),

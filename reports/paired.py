@@ -102,7 +102,18 @@ def areas(mine: Scored, theirs: Scored, seed: int = 0, replicates: int = 1000) -
         statistics.resampled_aucs(mine.labels, scores, index, seed, replicates)
         for scores in (mine.scores, theirs.scores)
     )
-    return Areas(one, other, float(np.nanstd(drawn - others, ddof=1)))
+    error = float(np.nanstd(drawn - others, ddof=1))
+    if error == 0 and not np.array_equal(mine.scores, theirs.scores):
+        error = _unseen(int(index.max()) + 1)
+    return Areas(one, other, error)
+
+
+def _unseen(groups: int) -> float:
+    """Return an error for a difference that no resampling moves although the scores differ: both may be perfect.
+
+    What so many groups may hide (Clopper & Pearson 1934), with the reach of `statistics.auc_difference`.
+    """
+    return float(2 * (1 - 0.025 ** (1 / groups)) / special.ndtri(0.975))
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ class Round(Record):
     """One fresh process that measured the latency of a cell once; the raw times are in `frames`."""
 
     number: int
+    visit: int = 0  # of the device: rounds of two visits, before and after a resume, are no pair
     outcome: Outcome
     reason: str = ""
     started: str  # UTC, ISO 8601
@@ -143,6 +144,11 @@ class Round(Record):
     stolen_share: float | None = None  # of it that a hypervisor gave to others
     tainted: str = ""  # why the round does not count, e.g. "throttled"
     vitals: tuple[Vitals, ...] = ()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What the other round of a pair shares: the visit of the device, and the number."""
+        return self.visit, self.number
 
 
 class Phase(Record):

@@ -270,9 +270,11 @@ class MachineTransport:
 
     def close(self) -> None:
         """End the machine, its disk in order where that can be had."""
-        with contextlib.suppress(EdgerigError, OSError):
-            done = shell.run(self, guest.STOP, Deadline(STOP_S))
-            if guest.STOPPED in done.out:
-                self._machine.keep()
-        self._ssh.close()
-        self._machine.kill()
+        try:
+            with contextlib.suppress(EdgerigError, OSError):
+                done = shell.run(self, guest.STOP, Deadline(STOP_S))
+                if guest.STOPPED in done.out:
+                    self._machine.keep()
+        finally:
+            self._ssh.close()
+            self._machine.kill()

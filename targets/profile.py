@@ -135,7 +135,7 @@ class Profile(Table):
     python: str | None = None
     environment: Literal["system", "venv", "bundle"] = "system"
     launcher: tuple[str, ...] = ()
-    index: Annotated[str, Field(pattern=r"^((https?|file)://[^\s]+)?$")] = ""
+    index: Annotated[str, Field(pattern=r"^((https?|file)://[^\s@]+)?$")] = ""  # passwords: ~/.netrc, which pip reads
     wheels: tuple[str, ...] = ()
     packages: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(default_factory=dict)
     runtimes: tuple[str, ...] = ()

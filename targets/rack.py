@@ -36,7 +36,8 @@ class RackServer(Server):
         self.where = f" on {host}"
         self._host = host
         self._ssh_config = ssh_config
-        self._port = int(os.environ.get("ANDROID_ADB_SERVER_PORT", "") or PORT)
+        asked = os.environ.get("ANDROID_ADB_SERVER_PORT", "")
+        self._port = int(asked) if asked.isdigit() else PORT
         self._tunnel: Tunnel | None = None
 
     def open(self) -> None:

@@ -9,7 +9,8 @@ puts it back takes that file first, by renaming it, so that one does. There are 
     whoever takes the lease next (`targets/keeper.py`): for a device whose power went
 
 All is POSIX sh. What needs root is done as root, or by `sudo -n`, which never asks for a password, or not at all. No
-question of a tool is ever answered with yes: some power modes of a Jetson want to reboot it.
+question that changes anything is answered with yes: some power modes of a Jetson want to reboot it. (That jetson_clocks
+may write over a file of ours, it is told.)
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ def _command(argv: Sequence[str]) -> str | None:
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that runs as root may not be ours to kill
+            process.wait(1.0)
 
 
 def _until_end(descriptor: int) -> bytes:

@@ -30,6 +30,7 @@ ANSWER_S = 60.0  # a device that says nothing for so long is lost; identity on a
 RECONNECTS = 2  # after a lost link, more where the transport's patience lasts; the pause doubles up to 5 s
 PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
+MOST_BYTES = 1 << 30  # of an array; half an hour of .4 ms frames is 64 MB
 LOSSES = 3  # links that one job may lose; a job that takes the device down with it would go on for ever
 
 
@@ -286,6 +287,8 @@ class Session:
     def _fetch(self, job: Job, array: ArrayFile, destination: Path) -> None:
         if array.name not in protocol.ARRAYS:  # it becomes a part of a path
             raise ProtocolError(f"the device offers an array that no job makes: {_text(array.name)!r}.")
+        if not 0 <= array.bytes <= MOST_BYTES:
+            raise ProtocolError(f"the device offers {array.name} of {array.bytes} bytes.")
         part = destination.with_name(destination.name + ".part")
         try:
             with files.writing(destination):

@@ -203,8 +203,8 @@ def _known_outcome(state: State, cell: PlannedCell) -> tuple[Outcome | None, str
     """Return an outcome that the passes themselves do not tell, its reason and a next step."""
     if cell.unsupported:
         return Outcome.UNSUPPORTED, cell.unsupported, ""
-    if early := _early(state, cell):
-        return (*early, "")
+    if bad := _early(state, cell) or _again(state, cell):
+        return (*bad, "")
     if state.dead(cell) or _complete(state, cell):
         return None, "", ""
     if cell.id in state.skipped:
@@ -224,6 +224,12 @@ def _early(state: State, cell: PlannedCell) -> tuple[Outcome, str] | None:
     if build and build.outcome is not Outcome.OK:
         return build.outcome, f"building its engine: {build.reason}"
     return (check.outcome, check.reason) if check and check.outcome is not Outcome.OK else None
+
+
+def _again(state: State, cell: PlannedCell) -> tuple[Outcome, str] | None:
+    """Return what became of a cell that did not go well in the second session."""
+    bad = next((entry for entry in state.again.get(cell.id, ()) if entry.outcome is not Outcome.OK), None)
+    return (bad.outcome, f"second session: {bad.reason}") if bad else None
 
 
 def _complete(state: State, cell: PlannedCell) -> bool:

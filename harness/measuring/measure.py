@@ -6,12 +6,16 @@ Every result is in the journal before the next job begins; what is there already
 from __future__ import annotations
 
 import csv
+import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edgerig import files, metrics
+from edgerig.errors import ProtocolError
 from harness import scoring
 from harness.agent import protocol
 from harness.agent.protocol import Job, JobResult
@@ -93,7 +97,7 @@ class Measuring:
 
     def confirm(self, flagged: Sequence[Pair]) -> None:
         """Measure pairs that were flagged once more, until it is clear; raises TargetError where the device is lost."""
-        self._identify()
+        self._identify(again=True)
         self._fit_faces()
         self._push()
         Rounds(self, self.pause, session=2).confirm(flagged)
@@ -108,7 +112,7 @@ class Measuring:
         self.journal.append(event, **fields)
         self.state.add({"event": event, **fields})
 
-    def _identify(self) -> None:
+    def _identify(self, again: bool = False) -> None:
         identity = self.session.identity
         before = self.state.identities.get(self.target.name)
         if before and (before.hostname, before.cpu) != (identity.hostname, identity.cpu):
@@ -116,7 +120,7 @@ class Measuring:
             text = f"{self.target.name} was {was} and is now {now}: its rounds are of two devices."
             self.add("warning", text=text)
         found = dict(self.session.found.settings)
-        self.add("target", target=self.target.name, identity=vars(identity), found=found)
+        self.add("target", target=self.target.name, identity=vars(identity), found=found, again=again)
 
     def _fit_faces(self) -> None:
         """Choose between encoded faces and, for a device that cannot decode them, their pixels."""
@@ -248,7 +252,10 @@ class Measuring:
             return None
         with (self.journal.folder / "scores" / known.scores).open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        return metrics.roc_auc([row["label"] == "fake" for row in rows], [float(row["score"]) for row in rows])
+        scores = [float(row["score"]) for row in rows]
+        if not all(map(math.isfinite, scores)):
+            return None
+        return metrics.roc_auc([row["label"] == "fake" for row in rows], scores)
 
     # -- jobs
 
@@ -279,7 +286,12 @@ class Measuring:
         array = next((entry for entry in result.arrays if entry.name == f"{folder}.npy"), None)
         if array is None:
             return None
-        self.session.fetch(job, array, files.make_folder(self.journal.folder / folder) / name)
+        path = files.make_folder(self.journal.folder / folder) / name
+        self.session.fetch(job, array, path)
+        try:
+            np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:  # its digest is only what the device says of it
+            raise ProtocolError(f"{array.name} of {self.target.name} is no array: {error}.") from error
         return name
 
 

@@ -7,7 +7,7 @@ same outcome, when the run is collected.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +96,9 @@ def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
 def rounds(folder: Path, entries: Iterable[Round]) -> Rounds:
     """Return the medians and tails of the rounds that count."""
     counting = [entry for entry in taint.clean(list(entries)) if entry.frames]
-    found = {entry.number: _figures(folder / "frames" / str(entry.frames), entry.warmup) for entry in counting}
-    tails: Mapping[int, float] = {number: p95 for number, (_, p95) in found.items() if p95 is not None}
-    return Rounds({number: p50 for number, (p50, _) in found.items()}, tails)
+    found = {entry.place: _figures(folder / "frames" / str(entry.frames), entry.warmup) for entry in counting}
+    tails = {place: p95 for place, (_, p95) in found.items() if p95 is not None}
+    return Rounds({place: p50 for place, (p50, _) in found.items()}, tails)
 
 
 @functools.lru_cache(maxsize=4096)

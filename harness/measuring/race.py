@@ -19,14 +19,14 @@ class Runner:
     Attributes:
         id: of the cell.
         name: of its variant.
-        medians: round number -> median in ms, of the rounds that count.
+        medians: place of a round (visit and number) -> median in ms, of the rounds that count.
         auc: on the run's faces; None where it is not known.
         bytes: of its files.
     """
 
     id: str
     name: str
-    medians: Mapping[int, float]
+    medians: Mapping[tuple[int, int], float]
     auc: float | None
     bytes: int
 

@@ -61,7 +61,12 @@ class Rounds:
     def confirm(self, flagged: Sequence[Pair]) -> None:
         """Measure the rounds of a second session, in an order of its own, until what was flagged is clear."""
         number = 0
-        while not self._measuring.schedule.over and (wanting := pairs.unsettled(self._state, self._folder, flagged)):
+        while wanting := pairs.unsettled(self._state, self._folder, flagged):
+            if self._measuring.schedule.over:
+                reason = "the run had to be finished before its second session was."
+                for cell_id in sorted(wanting):
+                    self._measuring.add("skipped", cell=cell_id, reason=reason)
+                return
             for cell in self._shuffled(number):
                 if cell.id in wanting and self._open(cell):
                     self._round(cell)
@@ -81,7 +86,7 @@ class Rounds:
     def _runner(self, cell: PlannedCell) -> race.Runner:
         counting = trust.counted(self._state.judged(cell))
         info = self._state.plan.variant(cell.key.variant).info
-        medians = {entry.number: self._median(entry) for entry in counting if entry.frames}
+        medians = {entry.place: self._median(entry) for entry in counting if entry.frames}
         return race.Runner(cell.id, info.name, medians, self._measuring.auc(cell), info.bytes)
 
     def _shuffled(self, number: int) -> list[PlannedCell]:
@@ -91,13 +96,16 @@ class Rounds:
         return [cells[place] for place in order]
 
     def _open(self, cell: PlannedCell) -> bool:
-        left_out = cell.id in self._state.skipped or cell.id in self._state.dropped
+        pair = pairs.of(self._state.plan, cell)
+        together = pair.cells if pair else (cell,)  # one half of a pair alone decides nothing
+        left_out = any(one.id in self._state.skipped or one.id in self._state.dropped for one in together)
         return not left_out and not self._state.dead(cell)
 
     def _wants_more(self, cell: PlannedCell) -> bool:
         """Whether a comparison is undecided, rounds have to be repeated or p50 is not known as asked, within budget."""
         if pair := pairs.of(self._state.plan, cell):
-            asked = self._open(cell) and pairs.wants(self._state, self._folder, pair, cell)
+            may = self._open(cell) and self._time_for_both(cell)
+            asked = may and pairs.wants(self._state, self._folder, pair, cell)
             if asked or cell.role == "baseline":
                 return asked
         rounds = self._state.rounds[cell.id]
@@ -110,6 +118,10 @@ class Rounds:
             return len(rounds) < REPEATS * self._method.rounds_min
         interval = statistics.t_interval([self._median(entry) for entry in counting if entry.frames])
         return interval is None or statistics.relative_half_width(interval) > self._method.half_width
+
+    def _time_for_both(self, cell: PlannedCell) -> bool:
+        rounds = self._state.rounds[cell.id]
+        return bool(rounds) and self._measuring.schedule.spare([2 * entry.seconds for entry in rounds])
 
     def _affordable(self, seconds: list[float]) -> bool:
         """Whether a cell whose rounds took so long may have another one."""
@@ -155,6 +167,7 @@ class Rounds:
     def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
         return Round(
             number=number,
+            visit=self._state.visits[self._measuring.target.name],
             outcome=Outcome(result.outcome),
             reason=result.reason,
             started=result.started,

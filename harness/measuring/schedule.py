@@ -135,7 +135,8 @@ class Schedule:
             # A baseline's cell comes with the one that is compared with it: rounds apart are no pairs.
             together = [cell, *(other for other in self.left if cell.against == other.id)]
             seconds = sum(self.seconds(other) for other in together)
-            if seconds <= room and cell.role == "candidate":
+            begins = cell.role == "candidate" or not any(other.against == cell.id for other in self.left)
+            if seconds <= room and begins:
                 chosen += together
                 room -= seconds
         return chosen

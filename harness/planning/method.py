@@ -47,9 +47,9 @@ def counting(plan: Method) -> Method:
     """Return the numbers for an emulator that counts instructions.
 
     The first eight frames take up to 3e-4 more than those that follow, as caches of the runtime and pages of memory
-    fill; of 8 frames that count, the median moved by up to 3e-4 from process to process, of 24 by 5e-5.
+    fill; of 8 frames that count, the median moved by up to 3e-4 from process to process, of 24 by up to 1e-4.
     """
-    return emulated(plan).model_copy(update={"round_frames": 24, "warmup_frames": 8})
+    return emulated(plan).model_copy(update={"round_frames": 48, "warmup_frames": 8})
 
 
 def slower(plan: Method) -> float:

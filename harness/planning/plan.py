@@ -18,7 +18,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError, ProcessFailed
 from edgerig.preprocess import InputSpec, OutputSpec
 from harness.config import RunTable, Workspace
 from harness.planning import method
-from harness.runtimes import RUNTIMES, chosen, runtime_of
+from harness.runtimes import RUNTIMES, chosen, reads, runtime_of
 from harness.stock import sources
 from model_zoo import faceset, select
 from model_zoo.faceset import Face, FaceSet, Pack
@@ -219,6 +219,7 @@ def make(
         renamed = _as_baseline(baseline, variants)
         cells = list(_beside(cells, variants, renamed, table.measure_unchanged))
         warnings += _unmatched(variants, renamed, baseline)
+        warnings += _unlike(cells, renamed)
         variants += [entry for entry in renamed if entry.info.name in {cell.key.variant for cell in cells}]
     if not cells:
         raise ConfigError("there is nothing to measure.", "No runtime that was asked for reads any of the variants.")
@@ -385,7 +386,7 @@ def _beside(
     theirs = {entry.info.baseline_of: entry for entry in baselines}
     for cell in cells:
         base = theirs.get(cell.key.variant)
-        able = base is not None and base.info.format in RUNTIMES[runtime_of(cell.key.runtime).name].formats
+        able = base is not None and reads(runtime_of(cell.key.runtime).name, base.info.format)
         if base is None or not able or cell.unsupported:
             yield cell
         elif not measure_unchanged and _same(mine[cell.key.variant], base):
@@ -409,10 +410,20 @@ def _same(one: PlannedVariant, other: PlannedVariant) -> bool:
 def _unmatched(
     candidates: Sequence[PlannedVariant], baselines: Sequence[PlannedVariant], baseline: Reference
 ) -> list[str]:
-    missing = {entry.info.name for entry in candidates} - {entry.info.baseline_of for entry in baselines}
+    mine, theirs = {entry.info.name for entry in candidates}, {entry.info.baseline_of for entry in baselines}
+    asked = baseline.info.asked
+    new = [f"{name} is not compared: the baseline '{asked}' has no variant of this name." for name in mine - theirs]
+    gone = [f"{name} of the baseline '{asked}' is not compared: no variant has this name." for name in theirs - mine]
+    return [*sorted(new), *sorted(gone)]
+
+
+def _unlike(cells: Sequence[PlannedCell], baselines: Sequence[PlannedVariant]) -> list[str]:
+    """Return a sentence for each cell whose baseline is of a format that its runtime does not read."""
+    formats = {entry.info.baseline_of: entry.info.format for entry in baselines}
     return [
-        f"{name} is not compared: the baseline '{baseline.info.asked}' has no variant of this name."
-        for name in sorted(missing)
+        f"{cell.key} is not compared: the baseline's file is {formats[cell.key.variant]}, which it does not read."
+        for cell in cells
+        if cell.key.variant in formats and not (cell.against or cell.same_files or cell.unsupported)
     ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -102,19 +103,26 @@ def download(facts: Facts, needed: list[str], folder: Path, sources: Sources = P
     files, there, rest = sources.parted(needed, own)
     with tempfile.TemporaryDirectory() as place:
         if there:
-            _pip(facts, [*there, "--no-deps", "--index-url", sources.index], Path(place))
+            _pip(facts, [*there, "--no-deps", "--index-url", sources.index], Path(place), _alone())
             files += map(str, sorted(Path(place).glob("*.whl")))
         _pip(facts, [*files, *rest], folder)
 
 
-def _pip(facts: Facts, words: Sequence[str], folder: Path) -> None:
+def _alone() -> dict[str, str]:
+    """Return an environment in which pip asks the index that it is told of, and no other one."""
+    others = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX")
+    kept = {key: value for key, value in os.environ.items() if key not in others}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull}
+
+
+def _pip(facts: Facts, words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
     abi = f"cp{facts.python[0]}{facts.python[1]}"
     options = ["--only-binary=:all:", "--python-version", facts.version, "--implementation", "cp"]
     tags = [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
     tags += [word for tag in platforms(facts) for word in ("--platform", tag)]
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *options, *tags]
     try:
-        process.run([*argv, "--dest", str(folder), *words], deadline=Deadline(DOWNLOAD_S))
+        process.run([*argv, "--dest", str(folder), *words], deadline=Deadline(DOWNLOAD_S), env=environment)
     except ProcessFailed as error:
         raise _explained(error, facts) from error
 

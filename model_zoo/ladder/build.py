@@ -81,8 +81,12 @@ class Ladder:
         self._work = files.make_folder(folder / ".work")
         self._source = self._work / "prepared.onnx"
         told("scores of the model itself")
-        self.parent_scores = scores(parent.path, validation, self._spec)
-        graph.prepared(parent.path, self._source)
+        try:
+            self.parent_scores = scores(parent.path, validation, self._spec)
+            graph.prepared(parent.path, self._source)
+        except BaseException:
+            self.close()
+            raise
 
     def rungs(self) -> Iterator[Rung]:
         """Yield the rungs, the gentle ones first; one that cannot be made says why."""

@@ -142,7 +142,7 @@ import sys
 from pathlib import Path
 from edgerig import digest
 from edgerig.errors import TargetFull
-from harness import placing
+from harness.devices import placing
 from targets import profile
 from targets.local import LocalTransport
 root = Path(sys.argv[1])

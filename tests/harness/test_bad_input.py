@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from edgerig.errors import ConfigError, TargetRefused
+from harness import cli
 from harness.cli import main
+from targets import profile
 from tests import needs
 from tests.support import faces, models
 
@@ -230,3 +233,15 @@ def test_a_full_disk_keeps_what_was_measured(folder: Path) -> None:
     assert codes == ["code=4", "code=0"], done.stdout + done.stderr
     assert "the disk is full" in done.stderr
     assert "edgerig resume" in done.stderr
+
+
+def test_what_a_device_says_does_not_take_hold_of_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._told(TargetRefused("held by \x1b[2J\x07me"), debug=False)
+    assert capsys.readouterr().err == "edgerig: held by \ufffd[2J\ufffdme\n"
+
+
+def test_a_password_in_an_index_is_refused() -> None:
+    table = {"extends": "jetson", "address": "a@b", "environment": "venv", "index": "https://u:secret@host/simple"}
+    with pytest.raises(ConfigError, match="index") as refused:
+        profile.resolve("orin", {"orin": table})
+    assert "secret" not in str(refused.value)

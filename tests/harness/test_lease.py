@@ -166,7 +166,7 @@ def test_a_lease_of_another_boot_was_heard_of_at_boot(folder: Path) -> None:
     assert answer.since_s is None
 
 
-HOLDER = "import sys, time\nfrom harness.lease import *\nfrom targets import profile\n" + (
+HOLDER = "import sys, time\nfrom harness.devices.lease import *\nfrom targets import profile\n" + (
     "target = profile.resolve('here', {'here': {'architecture': ''}})\n"
     "lease = Lease(target, 'killed')\nprint('held', flush=True)\ntime.sleep(60)\n"
 )

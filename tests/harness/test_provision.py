@@ -302,7 +302,7 @@ FILLED = """
 import shutil, sys
 from pathlib import Path
 from edgerig.errors import TargetFull
-from harness import provision
+from harness.devices import provision
 from targets import profile
 from targets.local import LocalTransport
 root = Path(sys.argv[1])

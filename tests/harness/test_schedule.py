@@ -90,7 +90,7 @@ def test_targets_on_one_device_share_the_time(planned: Plan) -> None:
 
 
 def runner(name: str, ms: float, auc: float | None = 0.9, size: int = 100, wobble: float = 0.001) -> Runner:
-    medians = {number: ms * (1 + wobble * (number % 3)) for number in range(1, 5)}
+    medians = {(1, number): ms * (1 + wobble * (number % 3)) for number in range(1, 5)}
     return Runner(name, name, medians, auc, size)
 
 

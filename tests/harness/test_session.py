@@ -372,3 +372,14 @@ def test_a_device_cannot_name_a_path_of_its_choice(tmp_path: Path, job: tuple[Jo
         with pytest.raises(ProtocolError, match="an array that no job makes"):
             link.fetch(todo, ArrayFile("../../../secret", 4, digest.of_file(secret)), tmp_path / "array.npy")
     assert not (tmp_path / "array.npy").exists()
+
+
+def test_an_array_of_a_size_that_no_job_makes_is_refused(tmp_path: Path, job: tuple[Job, dict[str, Path]]) -> None:
+    asked, wanted = job
+    with devices.session(tmp_path) as link:
+        link.push(wanted)
+        result = link.run(asked)
+        first = result.arrays[0]
+        huge = ArrayFile(first.name, 10**18, first.sha256)
+        with pytest.raises(ProtocolError, match="of 1000000000000000000 bytes"):
+            link.fetch(asked, huge, tmp_path / "x.npy")

@@ -209,7 +209,8 @@ def test_what_a_device_says_is_not_trusted() -> None:
 
 CONTROLLER = """
 import sys, time
-from harness import doctor, lease, settings
+from harness import doctor
+from harness.devices import lease, settings
 from targets import profile, settings as scripts
 scripts.SYS, scripts.CLOCKS, scripts.POLL_S = sys.argv[1:3] + [0.05]
 lease.EXPIRY_S = settings.EXPIRY_S = int(sys.argv[3])

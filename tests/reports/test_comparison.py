@@ -20,8 +20,8 @@ def rounds(factor: float = 1.0, noise: float = 0.002, count: int = 16, seed: int
     """Return rounds of some 2 ms whose minutes both sides share."""
     minutes = np.random.default_rng(99).normal(0, 0.05, count)
     own = np.random.default_rng(seed).normal(0, noise, count)
-    p50 = {at + 1: float(2e6 * factor * np.exp(minutes[at] + own[at])) for at in range(count)}
-    return Rounds(p50, {at: tail * value for at, value in p50.items()})
+    p50 = {(1, at + 1): float(2e6 * factor * np.exp(minutes[at] + own[at])) for at in range(count)}
+    return Rounds(p50, {place: tail * value for place, value in p50.items()})
 
 
 def scored(skill: float = 3.0, shift: float = 0.0, count: int = 400) -> Scored:
@@ -56,10 +56,12 @@ def test_minutes_that_both_share_cancel() -> None:
     assert same.pairs == 5
 
 
-def test_rounds_are_paired_by_number() -> None:
+def test_rounds_are_paired_by_number_within_a_visit() -> None:
     mine = rounds(1.04)
-    later = Rounds({number + 3: value for number, value in mine.p50.items()})
-    assert comparison.ratios({1: 2.0, 2: 3.0, 4: 1.0}, {2: 1.5, 3: 9.0, 4: 2.0}) == [2.0, 0.5]
+    later = Rounds({(visit, number + 3): value for (visit, number), value in mine.p50.items()})
+    one = {(1, 1): 2.0, (1, 2): 3.0, (1, 4): 1.0, (2, 5): 7.0}
+    other = {(1, 2): 1.5, (1, 3): 9.0, (1, 4): 2.0, (1, 5): 7.0}
+    assert comparison.ratios(one, other) == [2.0, 0.5]
     assert len(comparison.ratios(later.p50, BASE.rounds.p50)) == 13
 
 
@@ -118,7 +120,7 @@ def test_a_tail_is_judged_where_its_noise_allows() -> None:
     # The median stays, the tail grows by a fifth.
     longer = found(rounds=replace(rounds(), p95=rounds(1.2).p95))
     assert comparison.flagged_times(longer) == ["p95"]
-    wild = replace(rounds(), p95={at: 3e6 * (1 + at % 3) for at in range(1, 17)})
+    wild = replace(rounds(), p95={(1, at): 3e6 * (1 + at % 3) for at in range(1, 17)})
     gate = found(rounds=wild).gate("p95")
     assert gate is not None
     assert gate.decision is None
@@ -215,3 +217,24 @@ def test_undecided_says_what_would_decide() -> None:
     noisy = found(rounds=rounds(1.02, noise=0.02, count=8))
     assert noisy.decision is Decision.UNDECIDED
     assert "pairs of rounds would decide" in noisy.next_step
+
+
+def test_a_second_session_that_was_cut_short_confirms_nothing_and_denies_nothing() -> None:
+    entry = found(rounds=rounds(1.05))
+    few = (rounds(1.05, count=2, seed=3), rounds(count=2, seed=4))
+    cut = comparison.settled([entry], {entry.cell: few}, GATES)[0]
+    assert (cut.decision, cut.confirmed, cut.red) == (Decision.REGRESSION, None, False)
+    assert "no second session was held to its end" in cut.reason
+
+
+def test_two_perfect_detectors_are_not_the_same_for_certain() -> None:
+    labels = [at % 2 for at in range(20)]
+    names = [str(at) for at in range(20)]
+    both = [Scored(names, labels, names, np.asarray(labels) * reach) for reach in (0.8, 0.9)]
+    areas = paired.areas(both[0], both[1], replicates=200)
+    assert areas is not None
+    assert areas.difference == 0.0
+    assert areas.error == pytest.approx(2 * (1 - 0.025 ** (1 / 20)) / 1.96, rel=1e-3)
+    told = paired.shift(areas, 0.01)
+    assert told is not None
+    assert not told.excluded

@@ -114,3 +114,8 @@ def test_rates_have_an_interval_and_name_their_pace() -> None:
     assert missed.ci_low is not None
     assert missed.ci_high is not None
     assert missed.ci_low < 0.01 < missed.ci_high
+
+
+def test_a_frame_may_take_longer_than_a_quarter_of_the_pass() -> None:
+    rows = np.array([(second * 10**9, 4_000_000_000) for second in (0, 4, 8)], np.int64)
+    assert endurance.sustained(rows, ())["last_p50_ms"] == 4000.0

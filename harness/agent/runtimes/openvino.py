@@ -134,7 +134,7 @@ class OpenvinoSession(Session):
         return Ran(facts, self._fallback(devices, numbers, threads))
 
     def _fallback(self, devices: str, numbers: str, threads: str) -> str:
-        if devices != self._device:
+        if devices not in (self._device, f"{self._device}.0"):
             return f"{NAME} was asked for {self._device} and runs {devices}"
         asked = precision.WORDS.get(self._config.get(PRECISION, ""), "")
         hint = precision.WORDS.get(self._property(PRECISION), "")

@@ -21,8 +21,9 @@ NAME = f"onnxruntime {onnxruntime.__version__}"
 SUFFIX = "executionprovider"
 CPU = "CPUExecutionProvider"
 
-# Refuses a session of which the processor would run a part; 1.15 and newer.
+# Refuses a session of which the processor would run a part; 1.16 and newer, older ones take the entry and do nothing.
 ONLY, REFUSED = "session.disable_cpu_ep_fallback", "assigned to the default CPU EP"
+REFUSES = tuple(int(number) for number in re.findall(r"\d+", onnxruntime.__version__)[:2]) >= (1, 16)
 TELL = "session.record_ep_graph_assignment_info"  # 1.24 and newer; older ones take the entry and do nothing
 
 TYPES = {"float": "float32", "double": "float64"}  # the others are numpy's names
@@ -57,7 +58,7 @@ def _opened(request: LoadRequest, provider: str) -> tuple[Any, bool]:
     """
     if provider == CPU:
         return _session(request, provider), True
-    if not request.allow_fallback:
+    if REFUSES and not request.allow_fallback:
         try:
             return _session(request, provider, ONLY), True
         except Exception as error:

@@ -1,0 +1,90 @@
+"""Runs in which several things happen at once: what was left out is not forgotten, and what failed is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import state, workflow
+from harness.config import Config, RunTable, Workspace
+from harness.measuring import pairs
+from harness.measuring.schedule import Schedule
+from harness.planning import plan
+from harness.planning.plan import Plan
+from harness.state import State
+from reports.records import Outcome, Round
+from tests.reports.synthetic import a_run
+from tests.support import faces, models
+
+IDENTITY: dict[str, Any] = {
+    "agent_sha256": "0" * 64,
+    "python": "3.11.2",
+    "python_executable": "python3",
+    "machine": "x86_64",
+    "system": "Linux",
+    "kernel": "6",
+    "os": "",
+    "libc": "",
+    "hostname": "h",
+    "cpu": None,
+    "cores": 2,
+    "memory_mb": None,
+}
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> State:
+    """Return the state of a plan of two cells that nothing was measured of."""
+    for name in ("a", "b"):
+        models.null_model(tmp_path / "models", name)
+    faces.make(tmp_path / "faces", 8)
+    table = RunTable(variants=(str(tmp_path / "models"),), faces=str(tmp_path / "faces"))
+    return state.of(plan.make(Workspace(Config(), None), table, packs=tmp_path / "packs"))
+
+
+def paired(planned: Plan) -> Plan:
+    """Return a plan whose second cell is the baseline of the first."""
+    first, second = planned.cells
+    cells = (first.model_copy(update={"against": second.id}), second.model_copy(update={"role": "baseline"}))
+    return planned.model_copy(update={"cells": cells})
+
+
+def reached(known: State, again: bool = False) -> None:
+    known.add({"event": "target", "target": "x86", "identity": IDENTITY, "again": again})
+
+
+def test_a_second_session_does_not_forget_what_was_left_out(known: State) -> None:
+    cell = known.plan.cells[0].id
+    reached(known)
+    known.add({"event": "skipped", "cell": cell, "reason": "no time"})
+    reached(known, again=True)
+    assert known.skipped == {cell: "no time"}
+    reached(known)
+    assert known.skipped == {}
+    assert known.visits == {"x86": 3}
+
+
+def test_rounds_of_two_visits_are_no_pairs(known: State, tmp_path: Path) -> None:
+    entries = [Round(number=1, visit=visit, outcome=Outcome.OK, started="", seconds=1.0) for visit in (1, 2)]
+    assert [entry.place for entry in entries] == [(1, 1), (2, 1)]
+    assert pairs.rounds(tmp_path, entries).p50 == {}
+
+
+def test_a_baseline_whose_candidate_failed_is_measured_all_the_same(known: State) -> None:
+    known.plan = paired(known.plan)
+    candidate, baseline = known.plan.cells
+    known.add({"event": "check", "cell": candidate.id, "outcome": "crashed", "reason": "signal 11"})
+    slots = Schedule(known, "x86", 1e9, clock=lambda: 0.0)
+    assert [[cell.id for cell in wave] for wave in slots.waves()] == [[baseline.id]]
+    assert slots.left == []
+
+
+def test_a_lost_device_is_no_good_run_although_its_cells_are_done() -> None:
+    run, _ = a_run()
+    good = [cell for cell in run.cells if cell.outcome is Outcome.OK]
+    assert workflow.exit_code(run.model_copy(update={"cells": tuple(good)})) == 0
+    target = run.targets[0].model_copy(update={"outcome": Outcome.LOST})
+    lost = run.model_copy(update={"cells": tuple(good), "targets": (target, *run.targets[1:])})
+    assert workflow.exit_code(lost) == 3
