@@ -239,7 +239,8 @@ def shipped() -> list[str]:
 
 def standalone() -> list[str]:
     """Return the shipped profiles that are targets by themselves: those that need no address."""
-    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") in HERE]
+    ways = (*HERE, "machine")
+    return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") in ways]
 
 
 def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:

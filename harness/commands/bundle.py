@@ -18,6 +18,16 @@ from harness.stock import bundle as bundling
 from harness.stock import debian
 from harness.stock.bundle import Bundle
 
+mirror_option = click.option(
+    "--mirror",
+    default=debian.MIRROR,
+    show_default=True,
+    envvar="EDGERIG_DEBIAN_MIRROR",
+    show_envvar=True,
+    metavar="URL",
+    help="Mirror of Debian.",
+)
+
 
 @click.group()
 def bundle() -> None:
@@ -31,15 +41,7 @@ def bundle() -> None:
 @click.option("--arch", "machine", default="aarch64", show_default=True, help="As `uname -m` says it on the device.")
 @common.several("--runtimes", of=Words(), help=f"Runtimes to put in.  [default: {','.join(bundling.DEFAULT_RUNTIMES)}]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for it.  [default: edgerig's cache]")
-@click.option(
-    "--mirror",
-    default=debian.MIRROR,
-    show_default=True,
-    envvar="EDGERIG_DEBIAN_MIRROR",
-    show_envvar=True,
-    metavar="URL",
-    help="Mirror of Debian.",
-)
+@mirror_option
 @common.json_option
 def build(machine: str, runtimes: tuple[str, ...], out: Path | None, mirror: str, as_json: bool) -> int:
     """Build a bundle from Debian's packages and wheels, without root and without this machine's own apt sources.

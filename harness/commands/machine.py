@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.commands import common
-from harness.stock import bundle, debian
+from harness.commands.bundle import mirror_option
+from harness.stock import bundle
 from harness.stock import machine as building
 from targets import image
 from targets.image import Image
@@ -30,15 +31,7 @@ def machine() -> None:
 
 
 @machine.command("build")
-@click.option(
-    "--mirror",
-    default=debian.MIRROR,
-    show_default=True,
-    envvar="EDGERIG_DEBIAN_MIRROR",
-    show_envvar=True,
-    metavar="URL",
-    help="Mirror of Debian.",
-)
+@mirror_option
 @common.json_option
 def build(mirror: str, as_json: bool) -> int:
     """Build an image from Debian's packages and the newest bundle, without root; `edgerig bundle build` comes first.
