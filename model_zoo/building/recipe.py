@@ -1,0 +1,224 @@
+"""Recipes: one TOML file a variant, from the backbone to the exported files, readable at a glance.
+
+A recipe begins with a backbone, or `from` another recipe, whose steps are then built once for both. Its steps run in
+the order in which they stand. `edgerig zoo list` prints the recipes that ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from edgerig import toml
+from edgerig.errors import ConfigError
+from model_zoo.manifest import AuthorFigure, Input, Table
+
+SHIPPED = Path(__file__).parents[1] / "recipes"
+SUFFIX = ".toml"
+FORMATS = ("onnx", "tflite", "openvino")
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
+Format = Literal["onnx", "tflite", "openvino"]
+Which = Literal["faces", "other-faces"]
+
+
+class Augment(Table):
+    """[steps.augment]: what is done to training pictures; the two faces of a pair share it."""
+
+    flip: Annotated[float, Field(ge=0, le=1, description="chance of a mirror image")] = 0.5
+    rotate: Annotated[float, Field(ge=0, le=180, description="degrees at most, to either side")] = 0.0
+    scale: Annotated[float, Field(ge=0, lt=1, description="share by which a face grows or shrinks at most")] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
+    colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
+
+
+class Train(Table):
+    """`do = "train"`: training, fine-tuning, and distillation where a teacher is named."""
+
+    do: Literal["train"] = "train"
+    on: Which = "faces"
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=2)] = 32
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Weight = 0.0
+    schedule: Literal["constant", "cosine", "one-cycle", "steps"] = "cosine"
+    rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
+    freeze: Literal["none", "backbone"] = "none"
+    average: float | None = Field(None, gt=0, lt=1, description="decay of the running average of the weights")
+    rank: Weight = Field(0.0, description="weight of the loss that ranks a fake above its own original")
+    where: Weight = Field(0.0, description="weight of the loss that asks inner layers where a face was edited")
+    augment: Augment = Augment()
+    teacher: str = Field("", description="recipe of the teacher, whose outcome is frozen")
+    alpha: Annotated[float, Field(ge=0, le=1, description="share of the soft loss")] = 0.25
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+
+
+class Prune(Table):
+    """`do = "prune"`: structured pruning of whole channels, with what depends on them (DepGraph)."""
+
+    do: Literal["prune"]
+    amount: Share
+    of: Literal["channels", "parameters", "macs", "latency"] = "parameters"
+    importance: Literal["taylor", "magnitude"] = "taylor"
+    scope: Literal["global", "local"] = "global"
+    rounds: Annotated[int, Field(ge=1, description="1 is one shot")] = 5
+    recover: Train | None = None
+
+
+class Sparsify(Table):
+    """`do = "sparsify"`: single weights of least magnitude become zero; no runtime here gets faster by that."""
+
+    do: Literal["sparsify"]
+    amount: Share
+    scope: Literal["global", "local"] = "global"
+    rounds: Annotated[int, Field(ge=1)] = 1
+    recover: Train | None = None
+
+
+class Qat(Table):
+    """`do = "qat"`: training with weights and activations rounded as int8 rounds them."""
+
+    do: Literal["qat"]
+    train: Train
+
+
+class Defakeq(Table):
+    """`do = "defakeq"`: our reading of DeFakeQ: bits by layer (HAQ), and a few channels kept and tuned (VEFT)."""
+
+    do: Literal["defakeq"]
+    bits: Annotated[float, Field(gt=0, le=8, description="a weight, scales and kept channels counted")] = 3.2
+    haq: bool = True
+    veft: bool = True
+    kept: Annotated[float, Field(ge=0, lt=1, description="share of channels that stay fp16")] = 0.02
+    channels: Literal["random", "redundant"] = "random"
+    calibration: Annotated[int, Field(ge=8)] = 256
+    epochs: Annotated[int, Field(ge=1)] = 4
+
+
+class Fit(Table):
+    """`do = "fit"`: fitting a classical classifier of scikit-learn."""
+
+    do: Literal["fit"]
+    on: Which = "faces"
+
+
+class Quantize(Table):
+    """`do = "quantize"`: how the exported files are quantized; the last step of a recipe."""
+
+    do: Literal["quantize"]
+    method: Literal["static", "mixed", "dynamic", "weights", "fp16"] = "static"
+    calibration: Annotated[int, Field(ge=8, description="training faces")] = 300
+    auc_drop: Annotated[float, Field(ge=0, le=1, description="most that mixed may lose, on validation faces")] = 0.01
+    flips: Annotated[float, Field(ge=0, le=1, description="most decisions that mixed may change, a share")] = 0.03
+
+
+Step = Annotated[Train | Prune | Sparsify | Qat | Defakeq | Fit | Quantize, Field(discriminator="do")]
+
+
+class Recipe(Table):
+    """One variant, as its TOML file says."""
+
+    name: str = ""
+    family: str = ""
+    note: str = ""
+    origin: str = Field("", alias="from", description="recipe whose outcome this one goes on from")
+    backbone: str = ""
+    weights: str = Field("random", description="random, imagenet, or a file of a state dict")
+    input: Input | None = None
+    steps: tuple[Step, ...] = ()
+    exports: tuple[Format, ...] = ("onnx",)
+    authors: tuple[AuthorFigure, ...] = ()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if bool(self.backbone) == bool(self.origin):
+            raise ValueError("a recipe names either a backbone or, as 'from', the recipe that it goes on from")
+        if bool(self.backbone) != (self.input is not None):
+            raise ValueError("a recipe with a backbone has an [input]; one with 'from' inherits it")
+        for step in self.steps[:-1]:
+            if isinstance(step, Quantize):
+                raise ValueError("'quantize' works on exported files: it must be the last step")
+        return self
+
+    @property
+    def quantization(self) -> Quantize | None:
+        """How the files are quantized, None where they are not."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, Quantize) else None
+
+    @property
+    def net_steps(self) -> tuple[Step, ...]:
+        """The steps that change the net itself."""
+        return tuple(step for step in self.steps if not isinstance(step, Quantize))
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The recipes whose outcome teaches this one, in the order of its steps."""
+        return tuple(dict.fromkeys(teacher for step in self.steps for teacher in teachers(step)))
+
+
+def teachers(step: Step) -> tuple[str, ...]:
+    """Return the recipes that teach in a step, or in the training that is part of it."""
+    trains = (step, getattr(step, "recover", None), getattr(step, "train", None))
+    return tuple(train.teacher for train in trains if isinstance(train, Train) and train.teacher)
+
+
+def load(path: Path) -> Recipe:
+    """Return the recipe of a file, named by it; raises ConfigError with the nearest known key or step."""
+    data = toml.load(path)
+    data.setdefault("name", path.stem)
+    for step in data.get("steps", []):
+        _known_step(step, path)
+    return toml.validated(Recipe, data, str(path))
+
+
+def _known_step(step: Any, path: Path) -> None:
+    """Refuse an unknown step with the nearest one, which pydantic's sentence on unions does not name."""
+    if isinstance(step, dict) and step.get("do") not in STEPS:
+        word = str(step.get("do", ""))
+        raise ConfigError(
+            f"{path}: there is no step '{word}'.", toml.nearest(word, STEPS) or f"Known: {', '.join(STEPS)}."
+        )
+
+
+STEPS: dict[str, type[Table]] = {
+    "train": Train,
+    "prune": Prune,
+    "sparsify": Sparsify,
+    "qat": Qat,
+    "defakeq": Defakeq,
+    "fit": Fit,
+    "quantize": Quantize,
+}
+
+
+def shelf(folders: Iterable[Path] = (SHIPPED,)) -> dict[str, Recipe]:
+    """Return the recipes of some folders by name; of two with one name the later folder's counts."""
+    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}")))
+    return {recipe.name: recipe for recipe in found}
+
+
+def named(recipes: Mapping[str, Recipe], name: str) -> Recipe:
+    """Return a recipe by name; raises ConfigError with the nearest one."""
+    if name not in recipes:
+        raise ConfigError(f"there is no recipe '{name}'.", toml.nearest(name, recipes) or "`edgerig zoo list` has all.")
+    return recipes[name]
+
+
+def lineage(recipes: Mapping[str, Recipe], name: str) -> list[Recipe]:
+    """Return the recipes that one goes on from, the oldest first, itself last; raises ConfigError on a circle."""
+    found: list[Recipe] = []
+    while name:
+        recipe = named(recipes, name)
+        if recipe in found:
+            raise ConfigError(f"the recipe '{name}' goes on from itself.")
+        found.append(recipe)
+        name = recipe.origin
+    return found[::-1]
