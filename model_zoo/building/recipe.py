@@ -68,8 +68,11 @@ class Prune(Table):
     of: Literal["channels", "parameters", "macs", "latency"] = "parameters"
     importance: Literal["taylor", "magnitude"] = "taylor"
     scope: Literal["global", "local"] = "global"
-    rounds: Annotated[int, Field(ge=1, description="1 is one shot")] = 5
-    recover: Train | None = None
+    rounds: Annotated[int, Field(ge=1, description="1 is one shot; each takes as much away as the others")] = 5
+    round_to: Annotated[int, Field(ge=1, description="channels go in slices of so many")] = 8
+    most: Share = Field(0.8, description="share of a layer's channels that may go at most")
+    calibration: Annotated[int, Field(ge=8, description="training faces for the gradients of taylor")] = 256
+    recover: Train | None = Field(None, description="training after each round")
 
 
 class Sparsify(Table):
