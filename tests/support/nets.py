@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-
-nn = torch.nn
+from torch import nn
 
 
 class Tiny(nn.Module):
