@@ -34,6 +34,7 @@ class Augment(Table):
     scale: Annotated[float, Field(ge=0, lt=1, description="share by which a face grows or shrinks at most")] = 0.0
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
+    gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
 
 
 class Train(Table):
@@ -51,13 +52,26 @@ class Train(Table):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
     freeze: Literal["none", "backbone"] = "none"
+    head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
+    clip: float | None = Field(None, gt=0, description="largest norm of a gradient")
     average: float | None = Field(None, gt=0, lt=1, description="decay of the running average of the weights")
     rank: Weight = Field(0.0, description="weight of the loss that ranks a fake above its own original")
     where: Weight = Field(0.0, description="weight of the loss that asks inner layers where a face was edited")
+    where_alone: Annotated[int, Field(ge=0, description="first epochs that ask nothing but where")] = 0
     augment: Augment = Augment()
     teacher: str = Field("", description="recipe of the teacher, whose outcome is frozen")
     alpha: Annotated[float, Field(ge=0, le=1, description="share of the soft loss")] = 0.25
     temperature: Annotated[float, Field(gt=0)] = 4.0
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if bool(self.rates) != (self.schedule == "steps"):
+            raise ValueError("'rates' are those of schedule 'steps', which needs them")
+        if any(rate <= 0 for rate in self.rates):
+            raise ValueError("'rates' must be above 0")
+        if self.where_alone and not self.where:
+            raise ValueError("'where_alone' epochs ask nothing where the weight 'where' is 0")
+        return self
 
 
 class Prune(Table):
