@@ -8,7 +8,7 @@ from typing import Any
 
 from edgerig.errors import ConfigError
 from edgerig.toml import nearest
-from model_zoo.backbones import timm_nets
+from model_zoo.backbones import heads, timm_nets
 from model_zoo.building.trained import Trained
 from model_zoo.manifest import Input
 
@@ -54,7 +54,15 @@ def check(name: str, weights: str) -> None:
         raise ConfigError(f"there is no file of weights {weights}.", "Known words: random, imagenet.")
 
 
+def require_net(name: str, step: str) -> None:
+    """Raise ConfigError where a backbone is a classifier of scikit-learn, which a step for nets cannot take."""
+    if named(name).source == "scikit-learn":
+        raise ConfigError(f"'{step}' is for nets, and {name} is none.", "A classical classifier has one step: 'fit'.")
+
+
 def fresh(name: str, weights: str, spec: Input, seed: int) -> Trained:
     """Return a net before any step, in eval mode."""
     net: Any = timm_nets.create(named(name).name, weights, seed)
+    if weights == "random":
+        heads.quiet(net)
     return Trained(net, name, spec)
