@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch_pruning
+from torch_pruning import DependencyGraph
+from torch_pruning.pruner.importance import GroupMagnitudeImportance, GroupTaylorImportance
 
 from model_zoo.building.recipe import Prune
 from model_zoo.manifest import Input
 from model_zoo.pruning import size
 
 IMPORTANCES = {
-    "taylor": torch_pruning.importance.GroupTaylorImportance,
-    "magnitude": torch_pruning.importance.GroupMagnitudeImportance,
+    # Not divided by the mean of its layer, which is torch-pruning's default: what the loss would rise by can be held
+    # against other layers as it is. MobileNetV3-small on drawn faces (AUC .968), 40 % of its multiply-accumulates gone
+    # at one stroke and nothing trained since: .967 so, .960 divided.
+    "taylor": lambda: GroupTaylorImportance(normalizer=None),
+    "magnitude": GroupMagnitudeImportance,
 }
 
 
@@ -53,7 +57,7 @@ class Graph:
         self._head = net.get_submodule(size.head(net, spec))
         net.requires_grad_()
         # A tuple: torch-pruning unpacks what it is given, and a tensor would lose its batch.
-        self._graph = torch_pruning.DependencyGraph().build_dependency(net, (size.picture(spec),))
+        self._graph = DependencyGraph().build_dependency(net, (size.picture(spec),))
 
     def groups(self) -> Iterator[tuple[str, Any]]:
         """Yield what is pruned together, by the name of the layer that makes it.

@@ -42,16 +42,16 @@ class Goal:
         return start * (1 - self.table.amount * number / self.table.rounds)
 
 
-def fewest(count: int, small_enough: Callable[[int], bool]) -> int:
-    """Return the least number of slices that does, or `count` where not even all of them do.
+def fewest(count: int, small_enough: Callable[[int], bool]) -> tuple[int, bool]:
+    """Return the least number of slices that does, and True; or all of them and False, where not even these do.
 
-    A larger number that has been asked for is known to do, a smaller one not to; where a measurement wavers between
-    the two, the answer is still one that was found small enough.
+    Found by halving: a larger number is taken to do where a smaller one did. Where a measurement wavers, the answer is
+    still a number that was found to do.
     """
-    if count == 0 or small_enough(0):
-        return 0
-    low, high = 0, count
+    if small_enough(0):
+        return 0, True
+    low, high = 0, count + 1  # the first does not do, the second does or is too many
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if small_enough(middle) else (middle, high)
-    return high
+    return (high, True) if high <= count else (count, False)

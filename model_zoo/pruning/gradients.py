@@ -8,6 +8,7 @@ import torch
 
 from model_zoo.building.trained import Context
 from model_zoo.ladder.fidelity import Faces
+from model_zoo.training.device import deterministic
 
 BATCH = 32
 
@@ -24,13 +25,13 @@ def fill(net: Any, faces: Faces, context: Context, title: str) -> None:
         title: of what is told.
     """
     net.requires_grad_().zero_grad(set_to_none=True)
-    net.eval().to(context.device)
     tensors, labels = list(faces.tensors()), torch.from_numpy(faces.labels).long()
     context.teller.step(title, len(tensors))
-    for start in range(0, len(tensors), BATCH):
-        pictures = torch.cat([torch.from_numpy(tensor) for tensor in tensors[start : start + BATCH]])
-        answers = net(pictures.to(context.device))
-        truth = labels[start : start + BATCH].to(context.device)
-        torch.nn.functional.cross_entropy(answers, truth, reduction="sum").backward()
-        context.teller.advance(start + len(pictures))
+    with deterministic(context.device) as device:
+        net.eval().to(device)
+        for start in range(0, len(tensors), BATCH):
+            pictures = torch.cat([torch.from_numpy(tensor) for tensor in tensors[start : start + BATCH]])
+            truth = labels[start : start + BATCH].to(device)
+            torch.nn.functional.cross_entropy(net(pictures.to(device)), truth, reduction="sum").backward()
+            context.teller.advance(start + len(pictures))
     net.cpu()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,8 +32,8 @@ def apply(table: Sparsify, trained: Trained, context: Context) -> Trained:
     before, after = size.compressed(trained.model), size.compressed(net)
     zeros = _zeros(net)
     note = (
-        f"{zeros:.1%} of its parameters are zero. No runtime here is faster, or needs less memory, for that; only packed "
-        f"is the file smaller: all weights by gzip {before:,} bytes before, {after:,} after."
+        f"{zeros:.1%} of its parameters are zero. No runtime here is faster, or needs less memory, for that; only "
+        f"packed is the file smaller: all weights by gzip {before:,} bytes before, {after:,} after."
     )
     rounds = "one shot" if table.rounds == 1 else f"{table.rounds} rounds"
     figures = {"zeros": zeros, "gzip_bytes_before": before, "gzip_bytes": after}
@@ -107,5 +107,7 @@ def _limit(magnitudes: Any, share: float) -> float:
 
 
 def _zeros(net: Any) -> float:
-    weights: list[Any] = list(net.parameters())
-    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+    """Return the share of all parameters that are zero."""
+    weights = list(net.parameters())
+    count = sum(int((weight == 0).sum()) for weight in weights)
+    return count / sum(int(weight.numel()) for weight in weights)

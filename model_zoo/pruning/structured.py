@@ -37,7 +37,8 @@ class _Pruning:
         self._table, self._trained, self._context = table, trained, context
         self._spec = trained.input
         self._goal = Goal(table, trained, context)
-        self._figures: dict[str, float] = {}
+        self._figures: Mapping[str, float] = {}
+        self._met = True
         self._first = channels.Graph(trained.model, self._spec).counts()
 
     def done(self) -> Trained:
@@ -47,7 +48,7 @@ class _Pruning:
             net = self._round(net, number, start)
         if size.of(net, self._spec) == size.of(self._trained.model, self._spec):
             raise ModelError(
-                f"no channel of {self._trained.backbone} can go: each layer keeps {self._table.round_to} channels or "
+                f"no channel of {self._trained.backbone} can go: each layer keeps {self._table.round_to} channels, and "
                 f"{1 - self._table.most:.0%} of its own.",
                 "Lower 'round_to', or raise 'most'.",
             )
@@ -56,7 +57,7 @@ class _Pruning:
 
     def _round(self, net: Any, number: int, start: float) -> Any:
         """Return the net after a round; of one in which nothing goes, the net itself."""
-        smaller = self._kept(f"cut-{number}", lambda: self._cut(net, number, start))
+        smaller, self._met = self._kept(f"cut-{number}", lambda: self._cut(net, number, start))
         if smaller is None:
             return net
         if self._table.recover is None:
@@ -64,22 +65,25 @@ class _Pruning:
         net, self._figures = self._kept(f"round-{number}", lambda: self._recovered(smaller, number))
         return net
 
-    def _cut(self, net: Any, number: int, start: float) -> Any | None:
-        """Return a copy of a net that is as small as it should be after a round, None where nothing need or can go."""
+    def _cut(self, net: Any, number: int, start: float) -> tuple[Any | None, bool]:
+        """Return a copy of a net that is as small as a round wants it, and whether it could be made so small.
+
+        The copy is None where nothing need go, or can.
+        """
         title = f"pruning, round {number} of {self._table.rounds}"
         if self._table.importance == "taylor":
             gradients.fill(net, self._faces(number), self._context, f"{title}: gradients")
         slices = channels.order(net, self._spec, self._table, self._first)
-        self._context.teller.step(f"{title}: which channels go", len(slices).bit_length())
+        self._context.teller.step(f"{title}: which channels go", len(slices).bit_length() + 1)
         trials = itertools.count(1)
 
         def small_enough(count: int) -> bool:
             amount = self._goal.amount(channels.without(net, self._spec, slices[:count]))
-            self._context.teller.advance(next(trials))
+            self._context.teller.advance(next(trials), f"{amount:,.4g} {UNITS[self._table.of]}")
             return amount <= self._goal.after(number, start)
 
-        count = fewest(len(slices), small_enough)
-        return channels.without(net, self._spec, slices[:count]) if count else None
+        count, met = fewest(len(slices), small_enough)
+        return (channels.without(net, self._spec, slices[:count]) if count else None), met
 
     def _faces(self, number: int) -> Any:
         recover = self._table.recover
@@ -99,7 +103,7 @@ class _Pruning:
         table, unit = self._table, UNITS[self._table.of]
         gone = 1 - reached / start
         note = f"Structured pruning took {gone:.1%} of the {unit} away ({start:,.4g} to {reached:,.4g})"
-        if reached > self._goal.after(table.rounds, start):
+        if not self._met:
             note += f", not the {table.amount:.0%} asked for: no more channels may go"
         before, after = size.of(self._trained.model, self._spec), size.of(net, self._spec)
         figures = {
