@@ -18,14 +18,18 @@ class Pictures:
     """Reads the pictures of a face set, a folder or a pack.
 
     Args:
-        faces: the set; only pictures that are asked for are read.
+        faces: the set; only pictures that are asked for are read, and only its own: who is given the training faces
+            of a set cannot look at its test faces.
     """
 
     def __init__(self, faces: FaceSet) -> None:
         self._faces = faces
+        self._own = {face.path for face in faces.faces}
 
     def encoded(self, face: Face) -> bytes:
-        """Return the bytes of a picture's file; raises FaceSetError where it cannot be read."""
+        """Return the bytes of a picture's file; raises FaceSetError where it cannot be read, or is not the set's."""
+        if face.path not in self._own:
+            raise FaceSetError(f"the picture {face.path} is not among the faces that may be looked at here.")
         try:
             return self._archive.read(face.path) if self._archive else (self._faces.source / face.path).read_bytes()
         except (OSError, KeyError) as error:

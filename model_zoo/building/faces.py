@@ -29,7 +29,7 @@ class TrainingFaces:
                 f"{everything.source} has no splits, so that training would use the faces that are measured.",
                 "Add a column 'split' to labels.csv: train, val and test, by group.",
             )
-        self.name, self.synthetic = everything.name, everything.synthetic
+        self.name, self.synthetic, self.note = everything.name, everything.synthetic, everything.note
         self.train, self.val = everything.split("train"), everything.split("val")
         for part in (self.train, self.val):
             faceset.require_both_labels(part)

@@ -143,14 +143,15 @@ class Recipe(Table):
 
     name: str = ""
     family: str = ""
-    note: str = ""
+    note: str = Field("", description="what a reader of its figures must know")
     origin: str = Field("", alias="from", description="recipe whose outcome this one goes on from")
+    parent: str = Field("", description="variant that it is compared with; by default the recipe of 'from'")
     backbone: str = ""
     weights: str = Field("random", description="random, imagenet, or a file of a state dict")
-    input: Input | None = None
-    steps: tuple[Step, ...] = ()
-    exports: tuple[Format, ...] = ("onnx",)
-    authors: tuple[AuthorFigure, ...] = ()
+    input: Input | None = Field(None, description="as [input] of a manifest; where there is a backbone")
+    steps: tuple[Step, ...] = Field((), description="[[steps]], in their order")
+    exports: tuple[Format, ...] = Field(("onnx",), min_length=1, description="onnx, tflite, openvino")
+    authors: tuple[AuthorFigure, ...] = Field((), description="[[authors]]: figures that others printed")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -161,6 +162,8 @@ class Recipe(Table):
         for step in self.steps[:-1]:
             if isinstance(step, Quantize):
                 raise ValueError("'quantize' works on exported files: it must be the last step")
+        if len(set(self.exports)) < len(self.exports):
+            raise ValueError("'exports' names a format twice")
         return self
 
     @property
@@ -175,15 +178,37 @@ class Recipe(Table):
         return tuple(step for step in self.steps if not isinstance(step, Quantize))
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """The recipes whose outcome this one needs: its origin, then its teachers."""
+        return tuple(dict.fromkeys(([self.origin] if self.origin else []) + list(self.teachers)))
+
+    @property
+    def variants(self) -> dict[str, Format]:
+        """The format of each variant by its name: the recipe's own for ONNX, or else for the first format."""
+        plain = "onnx" if "onnx" in self.exports else self.exports[0]
+        return {self.name if kind == plain else f"{self.name}-{kind}": kind for kind in self.exports}
+
+    @property
     def teachers(self) -> tuple[str, ...]:
         """The recipes whose outcome teaches this one, in the order of its steps."""
         return tuple(dict.fromkeys(teacher for step in self.steps for teacher in teachers(step)))
 
 
+def trainings(step: Step) -> tuple[Train, ...]:
+    """Return the trainings of a step: itself, or the one that is part of it."""
+    found = (step, getattr(step, "recover", None), getattr(step, "train", None))
+    return tuple(train for train in found if isinstance(train, Train))
+
+
 def teachers(step: Step) -> tuple[str, ...]:
     """Return the recipes that teach in a step, or in the training that is part of it."""
-    trains = (step, getattr(step, "recover", None), getattr(step, "train", None))
-    return tuple(train.teacher for train in trains if isinstance(train, Train) and train.teacher)
+    return tuple(train.teacher for train in trainings(step) if train.teacher)
+
+
+def faces_of(step: Step) -> tuple[Which, ...]:
+    """Return which faces a step looks at."""
+    own: Which = getattr(step, "on", "faces")
+    return tuple(dict.fromkeys((own, *(train.on for train in trainings(step)))))
 
 
 def load(path: Path) -> Recipe:
@@ -238,3 +263,21 @@ def lineage(recipes: Mapping[str, Recipe], name: str) -> list[Recipe]:
         found.append(recipe)
         name = recipe.origin
     return found[::-1]
+
+
+def needed(recipes: Mapping[str, Recipe], name: str, above: tuple[str, ...] = ()) -> list[Recipe]:
+    """Return all recipes that one needs, ancestors and teachers before those who need them, itself last.
+
+    Raises:
+        ConfigError: one is unknown, or needs itself, be it through a teacher.
+    """
+    if name in above:
+        circle = " -> ".join((*above[above.index(name) :], name))
+        raise ConfigError(f"the recipe '{name}' needs itself: {circle}.", "Change 'from' or 'teacher' in one of them.")
+    try:
+        recipe = named(recipes, name)
+    except ConfigError as error:
+        who = f", which the recipe '{above[-1]}' needs" if above else ""
+        raise ConfigError(f"{error.message.rstrip('.')}{who}.", error.hint) from error
+    below = [found for need in recipe.needs for found in needed(recipes, need, (*above, name))]
+    return list({found.name: found for found in [*below, recipe]}.values())
