@@ -35,6 +35,8 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
+    crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
 
 class Train(Table):
@@ -49,7 +51,7 @@ class Train(Table):
     weight_decay: Weight = 0.0
     schedule: Literal["constant", "cosine", "one-cycle", "steps"] = "cosine"
     rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
     freeze: Literal["none", "backbone"] = "none"
     head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
