@@ -35,6 +35,7 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    lift: Annotated[float, Field(ge=0, lt=1, description="share of the range by which it is lifted or sunk")] = 0.0
     cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
     crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
