@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,26 @@ from model_zoo import family
 from model_zoo.building import recipe as recipes
 from model_zoo.building import store
 from model_zoo.building.build import Builder
-from model_zoo.building.recipe import Format, Recipe
+from model_zoo.building.faces import TrainingFaces
+from model_zoo.building.recipe import Format, Quantize, Recipe
 from model_zoo.building.trained import Trained
 
 TABLE = "table"  # key of the facts
+
+
+def export(
+    trained: Trained,
+    kind: str,
+    quantization: Quantize | None,
+    faces: TrainingFaces,
+    seed: int,
+    folder: Path,
+    name: str,
+) -> dict[str, Any]:
+    """Write the file of one variant and return its manifest's keys; see `model_zoo.exporting.export`, which does it."""
+    module = importlib.import_module("model_zoo.exporting.export")  # it needs the extra
+    table: dict[str, Any] = module.export(trained, kind, quantization, faces, seed, folder, name)
+    return table
 
 
 @dataclass(frozen=True)
@@ -78,8 +95,6 @@ class Products:
         return Product(variant, shelved.folder(key), {key: value for key, value in table.items() if value})
 
     def _exported(self, recipe: Recipe, trained: Trained, variant: str, kind: Format, part: Path) -> Mapping[str, Any]:
-        from model_zoo.exporting.export import export  # noqa: PLC0415 - needs the extra
-
         self._builder.watcher.exporting(variant, kind)
         asked = self._builder.asked
         table = export(trained, kind, recipe.quantization, asked.faces, asked.seed, part, variant)

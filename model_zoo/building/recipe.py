@@ -294,3 +294,8 @@ def needed(recipes: Mapping[str, Recipe], name: str, above: tuple[str, ...] = ()
         raise ConfigError(f"{error.message.rstrip('.')}{who}.", error.hint) from error
     below = [found for need in recipe.needs for found in needed(recipes, need, (*above, name))]
     return list({found.name: found for found in [*below, recipe]}.values())
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe's file."""
+    return Recipe.model_json_schema()
