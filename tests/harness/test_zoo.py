@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from harness import cli
-from harness.models import zoo
 from tests.support import faces as small_faces
 
 TINY = """
@@ -127,7 +126,7 @@ def test_the_extra_that_is_missing(
     bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(zoo.importlib.util, "find_spec", lambda name: None if name == "timm" else found(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else found(name))
     assert edgerig("zoo", "train", "tiny", *OWN) == 2
     said = capsys.readouterr().err
     assert "timm is not installed" in said
