@@ -35,6 +35,8 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
+    crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
 
 class Train(Table):
@@ -49,7 +51,7 @@ class Train(Table):
     weight_decay: Weight = 0.0
     schedule: Literal["constant", "cosine", "one-cycle", "steps"] = "cosine"
     rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
     freeze: Literal["none", "backbone"] = "none"
     head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
@@ -82,8 +84,11 @@ class Prune(Table):
     of: Literal["channels", "parameters", "macs", "latency"] = "parameters"
     importance: Literal["taylor", "magnitude"] = "taylor"
     scope: Literal["global", "local"] = "global"
-    rounds: Annotated[int, Field(ge=1, description="1 is one shot")] = 5
-    recover: Train | None = None
+    rounds: Annotated[int, Field(ge=1, description="1 is one shot; each takes as much away as the others")] = 5
+    round_to: Annotated[int, Field(ge=1, description="channels go in slices of so many")] = 8
+    most: Share = Field(0.8, description="share of a layer's channels that may go at most")
+    calibration: Annotated[int, Field(ge=8, description="training faces for the gradients of taylor")] = 256
+    recover: Train | None = Field(None, description="training after each round")
 
 
 class Sparsify(Table):

@@ -90,7 +90,9 @@ class _Run:
         faces = context.faces_on(table.on)
         teacher = context.teacher(table.teacher) if table.teacher else None
         inputs = [input, *([teacher.input] if teacher and teacher.input != input else [])]
-        self.loader = Loader(Album(faces.train), inputs, table.augment, table.batch, context.seed)
+        self.loader = Loader(
+            Album(faces.train), inputs, table.augment, table.batch, context.seed, where=bool(table.where)
+        )
         self.validation = Album(faces.val)
         _require_pairs(table, self.loader)
         self.net = net.to(device, memory_format=torch.channels_last)

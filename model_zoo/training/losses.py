@@ -37,8 +37,8 @@ class Objective:
         """
         table = self._table
         parts = []
-        if self._where and batch.pairs:
-            parts.append(table.where * self._where.loss(tensors[0], batch.pairs))
+        if self._where and batch.edits is not None:
+            parts.append(table.where * self._where.loss(torch.from_numpy(batch.edits).to(logits.device)))
         if epoch >= table.where_alone or not parts:
             parts.append(self._told(logits, tensors[-1], batch))
         return torch.stack(parts).sum()

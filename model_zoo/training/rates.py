@@ -10,16 +10,19 @@ import torch
 
 from model_zoo.building.recipe import Train
 
-_ONE_CYCLE_WARMUP = 0.05  # share of a training; at .3, torch's default, a short one hardly anneals
+_ONE_CYCLE_WARMUP = 0.1  # share of a training; at .3, torch's default, a short one hardly anneals
 
 
 def optimizer(table: Train, weights: Iterable[Any]) -> Any:
-    """Return the optimizer of a table for those weights that learn."""
+    """Return the optimizer of a table for those weights that learn; biases and batch norms do not decay."""
     learning = [weight for weight in weights if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in learning if weight.ndim > 1], "weight_decay": table.weight_decay},
+        {"params": [weight for weight in learning if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
     if table.optimizer == "sgd":
-        return torch.optim.SGD(learning, lr=table.rate, momentum=0.9, weight_decay=table.weight_decay)
-    kind = torch.optim.AdamW if table.optimizer == "adamw" else torch.optim.Adam
-    return kind(learning, lr=table.rate, weight_decay=table.weight_decay)
+        return torch.optim.SGD(groups, lr=table.rate, momentum=0.9)
+    return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[table.optimizer](groups, lr=table.rate)
 
 
 def rate(table: Train, done: int, batches: int) -> float:
@@ -27,7 +30,7 @@ def rate(table: Train, done: int, batches: int) -> float:
     total = table.epochs * batches
     if table.schedule == "steps":
         return table.rates[min(done * len(table.rates) // total, len(table.rates) - 1)]
-    warm, low = table.warmup_epochs * batches, 0.0
+    warm, low = round(table.warmup_epochs * batches), 0.0
     if table.schedule == "one-cycle":
         warm, low = max(warm, round(_ONE_CYCLE_WARMUP * total)), 1 / 25
     if done < warm:
