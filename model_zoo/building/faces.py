@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
+
+import numpy as np
 
 from edgerig.errors import FaceSetError
 from model_zoo import faceset
-from model_zoo.faceset import FaceSet
+from model_zoo.faceset import LABELS, FaceSet
 from model_zoo.ladder.fidelity import Faces
 from model_zoo.manifest import Input
 from model_zoo.pictures import Pictures
@@ -48,6 +51,19 @@ class TrainingFaces:
     def calibration(self, count: int, seed: int, spec: Input) -> Faces:
         """Return about so many training faces, both labels in their share, as the model is fed them."""
         return Faces(self.train.sample(count, seed), spec.spec())
+
+    def balanced(self, count: int, seed: int, spec: Input) -> Faces:
+        """Return so many training faces drawn at random, real and fake in turn, as the model is fed them.
+
+        Where a label has too few of them, all of it come more than once.
+        """
+        random = np.random.default_rng(seed)
+        drawn = []
+        for label in LABELS:
+            these = [face for face in self.train.faces if face.label == label]
+            drawn.append([these[place] for place in np.resize(random.permutation(len(these)), count // 2)])
+        turns = tuple(face for pair in zip(*drawn, strict=True) for face in pair)
+        return Faces(replace(self.train, faces=turns), spec.spec())
 
     def validation(self, spec: Input, count: int | None = None, seed: int = 0) -> Faces:
         """Return the validation faces, or about so many of them, as the model is fed them."""

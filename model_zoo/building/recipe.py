@@ -19,6 +19,7 @@ from model_zoo.manifest import AuthorFigure, Input, Table
 SHIPPED = Path(__file__).parents[1] / "recipes"
 SUFFIX = ".toml"
 FORMATS = ("onnx", "tflite", "openvino")
+WORDS = ("random", "imagenet")  # of weights; all else is a file, seen from the recipe
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -35,6 +36,9 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    lift: Annotated[float, Field(ge=0, lt=1, description="share of the range by which it is lifted or sunk")] = 0.0
+    cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
+    crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
 
 class Train(Table):
@@ -49,7 +53,7 @@ class Train(Table):
     weight_decay: Weight = 0.0
     schedule: Literal["constant", "cosine", "one-cycle", "steps"] = "cosine"
     rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
     freeze: Literal["none", "backbone"] = "none"
     head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
@@ -82,8 +86,11 @@ class Prune(Table):
     of: Literal["channels", "parameters", "macs", "latency"] = "parameters"
     importance: Literal["taylor", "magnitude"] = "taylor"
     scope: Literal["global", "local"] = "global"
-    rounds: Annotated[int, Field(ge=1, description="1 is one shot")] = 5
-    recover: Train | None = None
+    rounds: Annotated[int, Field(ge=1, description="1 is one shot; each takes as much away as the others")] = 5
+    round_to: Annotated[int, Field(ge=1, description="channels go in slices of so many")] = 8
+    most: Share = Field(0.8, description="share of a layer's channels that may go at most")
+    calibration: Annotated[int, Field(ge=8, description="training faces for the gradients of taylor")] = 256
+    recover: Train | None = Field(None, description="training after each round")
 
 
 class Sparsify(Table):
@@ -155,7 +162,7 @@ class Recipe(Table):
     origin: str = Field("", alias="from", description="recipe whose outcome this one goes on from")
     parent: str = Field("", description="variant that it is compared with; by default the recipe of 'from'")
     backbone: str = ""
-    weights: str = Field("random", description="random, imagenet, or a file of a state dict")
+    weights: str = Field("random", description="random, imagenet, or the file of a state dict, seen from the recipe")
     input: Input | None = Field(None, description="as [input] of a manifest; where there is a backbone")
     steps: tuple[Step, ...] = Field((), description="[[steps]], in their order")
     exports: tuple[Format, ...] = Field(("onnx",), min_length=1, description="onnx, tflite, openvino")
@@ -223,9 +230,14 @@ def load(path: Path) -> Recipe:
     """Return the recipe of a file, named by it; raises ConfigError with the nearest known key or step."""
     data = toml.load(path)
     data.setdefault("name", path.stem)
+    if not isinstance(data.get("steps", []), list):
+        raise ConfigError(f"{path}: 'steps' is a list: each begins with [[steps]].")
     for step in data.get("steps", []):
         _known_step(step, path)
-    return toml.validated(Recipe, data, str(path))
+    recipe = toml.validated(Recipe, data, str(path))
+    if recipe.weights in WORDS:
+        return recipe
+    return recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
 
 
 def _known_step(step: Any, path: Path) -> None:
@@ -248,9 +260,13 @@ STEPS: dict[str, type[Table]] = {
 }
 
 
+def _stem(path: Path) -> str:
+    return path.stem
+
+
 def shelf(folders: Iterable[Path] = (SHIPPED,)) -> dict[str, Recipe]:
     """Return the recipes of some folders by name; of two with one name the later folder's counts."""
-    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}")))
+    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"), key=_stem))
     return {recipe.name: recipe for recipe in found}
 
 
@@ -289,3 +305,8 @@ def needed(recipes: Mapping[str, Recipe], name: str, above: tuple[str, ...] = ()
         raise ConfigError(f"{error.message.rstrip('.')}{who}.", error.hint) from error
     below = [found for need in recipe.needs for found in needed(recipes, need, (*above, name))]
     return list({found.name: found for found in [*below, recipe]}.values())
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe's file."""
+    return Recipe.model_json_schema()

@@ -21,6 +21,7 @@ from model_zoo.building.recipe import Augment
 from model_zoo.faceset import FaceSet
 from model_zoo.manifest import Input
 from model_zoo.pictures import Pictures, resized
+from model_zoo.training import edits
 from model_zoo.training.augment import Change, Picture
 
 MEMORY = 2 << 30  # bytes of decoded pictures that are kept; the others are decoded whenever they are used
@@ -36,11 +37,15 @@ class Batch:
         tensors: of each input that was asked for, float32 [faces, 3, height, width].
         labels: 1 for fakes, int64 [faces].
         pairs: the first 2 x pairs faces are pairs, the original before its fake.
+        edits: where the fake of each pair was edited, float32 [pairs, 1, 28, 28]; None where nobody asked.
+        weights: of the faces in the loss, float32 [faces].
     """
 
     tensors: tuple[NDArray[np.float32], ...]
     labels: NDArray[np.int64]
     pairs: int
+    edits: NDArray[np.float32] | None
+    weights: NDArray[np.float32]
 
 
 class Album:
@@ -101,10 +106,14 @@ class Loader:
         augment: what is done to them.
         size: faces of a batch, at least; what is left over is spread among the batches.
         seed: of order and augmentation.
+        where: whether batches say where fakes were edited.
     """
 
-    def __init__(self, album: Album, inputs: Sequence[Input], augment: Augment, size: int, seed: int) -> None:
-        self._album, self._augment, self._seed = album, augment, seed
+    def __init__(
+        self, album: Album, inputs: Sequence[Input], augment: Augment, size: int, seed: int, *, where: bool = False
+    ) -> None:
+        self._album, self._augment, self._seed, self._where = album, augment, seed, where
+        self._edits: dict[Unit, edits.Map] = {}
         self._specs = [as_trained(entry) for entry in inputs]
         self._units = units(album)
         self._labels = album.labels
@@ -126,12 +135,25 @@ class Loader:
 
     def _batch(self, chosen: list[Unit], seed: list[int]) -> Batch:
         rng = np.random.default_rng(seed)
-        chosen = sorted(chosen, key=len, reverse=True)
-        changes = [Change.drawn(self._augment, rng) for _ in chosen]
-        places = [place for unit in chosen for place in unit]
-        pictures = [change(self._album[place]) for unit, change in zip(chosen, changes, strict=True) for place in unit]
+        drawn = [(unit, Change.drawn(self._augment, rng)) for unit in sorted(chosen, key=len, reverse=True)]
+        places = [place for unit, _ in drawn for place in unit]
+        pictures = [change(self._album[place]) for unit, change in drawn for place in unit]
         tensors = tuple(fed(pictures, spec) for spec in self._specs)
-        return Batch(tensors, self._labels[places], sum(len(unit) == 2 for unit in chosen))
+        pairs = [(unit, change) for unit, change in drawn if len(unit) == 2]
+        weights = np.ones(len(places), np.float32)
+        if not (self._where and pairs):
+            return Batch(tensors, self._labels[places], len(pairs), None, weights)
+        maps = np.stack([self._seen(unit, change) for unit, change in pairs])[:, None]
+        weights[: 2 * len(pairs)] = np.repeat([edits.weight(self._edit(unit)) for unit, _ in pairs], 2)
+        return Batch(tensors, self._labels[places], len(pairs), maps, weights)
+
+    def _seen(self, unit: Unit, change: Change) -> edits.Map:
+        return edits.seen(self._edit(unit), self._album[unit[0]].shape[:2], change, self._specs[0])
+
+    def _edit(self, unit: Unit) -> edits.Map:
+        if unit not in self._edits:
+            self._edits[unit] = edits.changed(self._album[unit[0]], self._album[unit[1]])
+        return self._edits[unit]
 
 
 def plain(album: Album, spec: Input, size: int = 64) -> Iterator[NDArray[np.float32]]:

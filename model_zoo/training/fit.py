@@ -90,7 +90,9 @@ class _Run:
         faces = context.faces_on(table.on)
         teacher = context.teacher(table.teacher) if table.teacher else None
         inputs = [input, *([teacher.input] if teacher and teacher.input != input else [])]
-        self.loader = Loader(Album(faces.train), inputs, table.augment, table.batch, context.seed)
+        self.loader = Loader(
+            Album(faces.train), inputs, table.augment, table.batch, context.seed, where=bool(table.where)
+        )
         self.validation = Album(faces.val)
         _require_pairs(table, self.loader)
         self.net = net.to(device, memory_format=torch.channels_last)
@@ -125,7 +127,7 @@ class _Run:
         done = number * self.loader.batches
         for at, batch in enumerate(self.loader.epoch(number)):
             for group in self.optimizer.param_groups:
-                group["lr"] = rates.rate(self.table, done + at, self.loader.batches)
+                group.update(rates.pace(self.table, done + at, self.loader.batches))
             loss = self._step(batch, number)
             if not math.isfinite(loss):
                 raise ModelError(

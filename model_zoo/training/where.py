@@ -1,7 +1,7 @@
 """Asks inner layers where a face was edited; used in training alone.
 
-The difference between the two pictures of a pair is the answer. A net from random weights sits for thousands of steps
-on the label alone; told where to look, it left that plateau in a few hundred (MobileNetV3-small, 160 px, drawn faces).
+A net from random weights sits for thousands of steps on the label alone; told where to look, it left that plateau in a
+few hundred (MobileNetV3-small, 160 px, drawn faces).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 
 from edgerig.errors import ConfigError
 
-STRIDES = (8, 16)
-functional = torch.nn.functional
+STRIDES = (8, 16, 32)
+HIDDEN = 32
+functional = nn.functional
 
 
 class Localiser:
@@ -23,6 +25,7 @@ class Localiser:
     Args:
         net: on its device.
         size: height and width of its input.
+        device: the same.
     """
 
     def __init__(self, net: Any, size: tuple[int, int], device: Any) -> None:
@@ -30,12 +33,11 @@ class Localiser:
         layers = layers_at(net, size, device)
         if not layers:
             raise ConfigError(
-                f"no layer of this net has cells of {' or '.join(map(str, STRIDES))} pixels, which 'where' asks.",
+                f"no layer of this net has cells of {', '.join(map(str, STRIDES))} pixels, which 'where' asks.",
                 "Leave 'where' out of this recipe.",
             )
-        self.heads = torch.nn.ModuleDict(
-            {name.replace(".", "/"): torch.nn.Conv2d(channels, 1, 1) for name, channels in layers.items()}
-        ).to(device)
+        self._names = list(layers)
+        self.heads = nn.ModuleList([_head(channels) for channels in layers.values()]).to(device)
         modules = dict(net.named_modules())
         self._hooks = [modules[name].register_forward_hook(self._keeper(name)) for name in layers]
 
@@ -45,25 +47,16 @@ class Localiser:
 
         return keep
 
-    def loss(self, pictures: Any, pairs: int) -> Any:
-        """Return the binary cross entropy of the maps for the batch that the net has just seen."""
-        both = pictures[: 2 * pairs]
-        change = (both[0::2] - both[1::2]).abs().mean(dim=1, keepdim=True)
-        parts = [
-            self._part(head, self._seen[name.replace("/", ".")][: 2 * pairs], change)
-            for name, head in self.heads.items()
-        ]
-        return torch.stack(parts).sum()
+    def loss(self, edits: Any, weights: Any) -> Any:
+        """Return the loss of the maps for the batch that the net has just seen.
 
-    @staticmethod
-    def _part(head: Any, seen: Any, change: Any) -> Any:
-        answer = head(seen)
-        cells = functional.adaptive_avg_pool2d(change, answer.shape[-2:])
-        noise = cells.flatten(1).median(dim=1).values[:, None, None, None]  # most of a picture is not edited
-        truth = torch.zeros_like(answer)
-        truth[1::2] = (cells > 1.6 * noise).float()
-        weight = torch.tensor(3.0, device=answer.device)
-        return functional.binary_cross_entropy_with_logits(answer, truth, pos_weight=weight)
+        Args:
+            edits: of the fakes of its pairs, [pairs, 1, rows, columns], 1 where a cell was edited.
+            weights: of the pairs, [pairs].
+        """
+        both, weights = 2 * len(edits), weights[:, None, None, None]
+        answers = [head(self._seen[name][:both]) for name, head in zip(self._names, self.heads, strict=True)]
+        return torch.stack([_loss(answer, edits, weights) for answer in answers]).sum()
 
     def remove(self) -> None:
         """Leave the net as it was."""
@@ -71,26 +64,48 @@ class Localiser:
             hook.remove()
 
 
-def layers_at(net: Any, size: tuple[int, int], device: Any) -> dict[str, int]:
-    """Return name and channels of the layers to ask: of each stride the last one of the outermost."""
-    found: dict[int, tuple[int, str, int]] = {}
+def _head(channels: int) -> Any:
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, HIDDEN, 1), nn.ReLU(), nn.Conv2d(HIDDEN, 1, 1))
 
-    def keeper(name: str) -> Any:
+
+def _loss(answer: Any, edits: Any, weights: Any) -> Any:
+    """Return cross entropy of a map, and inside of what was edited the rank of the fake's cell over the original's."""
+    cells = functional.interpolate(edits, answer.shape[-2:], mode="area")
+    truth = torch.zeros_like(answer)
+    truth[1::2] = cells
+    each = functional.binary_cross_entropy_with_logits(answer, truth, reduction="none") * (1 + truth)
+    told = (each * weights.repeat_interleave(2, 0)).mean() / weights.mean()
+    weighed = cells * weights
+    ranked = (functional.softplus(answer[0::2] - answer[1::2]) * weighed).sum() / (weighed.sum() + 1)
+    return told + ranked
+
+
+def layers_at(net: Any, size: tuple[int, int], device: Any) -> dict[str, int]:
+    """Return name and channels of the layers to ask: of each stride the last block, the outermost one."""
+    found: dict[int, tuple[tuple[int, bool], str, int]] = {}
+
+    def keeper(name: str, order: tuple[int, bool]) -> Any:
         def keep(_module: Any, _inputs: Any, output: Any) -> None:
             if torch.is_tensor(output) and output.ndim == 4 and min(output.shape[2:]) > 1:
                 stride = 2 ** round(math.log2(size[0] / output.shape[2]))
-                if stride not in found or name.count(".") <= found[stride][0]:
-                    found[stride] = (name.count("."), name, output.shape[1])
+                if stride not in found or order <= found[stride][0]:
+                    found[stride] = (order, name, output.shape[1])
 
         return keep
 
-    hooks = [module.register_forward_hook(keeper(name)) for name, module in net.named_modules() if name]
-    before = net.training
+    blocks = {name: part for name, part in net.named_modules() if name and _convolves(part)}
+    hooks = [
+        part.register_forward_hook(keeper(name, (name.count("."), not any(True for _ in part.children()))))
+        for name, part in blocks.items()
+    ]
     try:
         with torch.no_grad():
             net.eval()(torch.zeros(1, 3, *size, device=device))
     finally:
-        net.train(before)
         for hook in hooks:
             hook.remove()
     return {found[stride][1]: found[stride][2] for stride in STRIDES if stride in found}
+
+
+def _convolves(part: Any) -> bool:
+    return any(isinstance(module, nn.Conv2d) for module in part.modules())
