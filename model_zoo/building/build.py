@@ -67,6 +67,10 @@ class Watcher(Teller, Protocol):
         """Another build is at work on it: this one waits for the outcome."""
         ...
 
+    def exporting(self, variant: str, kind: str) -> None:
+        """The file of a variant is written and compared with its net."""
+        ...
+
 
 class Nobody(Silent):
     """Tells nobody."""
@@ -75,6 +79,9 @@ class Nobody(Silent):
         """Ignore it."""
 
     def waiting(self, stage: Stage) -> None:
+        """Ignore it."""
+
+    def exporting(self, variant: str, kind: str) -> None:
         """Ignore it."""
 
 

@@ -19,6 +19,7 @@ from model_zoo.manifest import AuthorFigure, Input, Table
 SHIPPED = Path(__file__).parents[1] / "recipes"
 SUFFIX = ".toml"
 FORMATS = ("onnx", "tflite", "openvino")
+WORDS = ("random", "imagenet")  # of weights; all else is a file, seen from the recipe
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -35,6 +36,7 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    lift: Annotated[float, Field(ge=0, lt=1, description="share of the range by which it is lifted or sunk")] = 0.0
     cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
     crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
@@ -112,13 +114,23 @@ class Defakeq(Table):
     """`do = "defakeq"`: our reading of DeFakeQ: bits by layer (HAQ), and a few channels kept and tuned (VEFT)."""
 
     do: Literal["defakeq"]
-    bits: Annotated[float, Field(gt=0, le=8, description="a weight, scales and kept channels counted")] = 3.2
-    haq: bool = True
-    veft: bool = True
-    kept: Annotated[float, Field(ge=0, lt=1, description="share of channels that stay fp16")] = 0.02
-    channels: Literal["random", "redundant"] = "random"
-    calibration: Annotated[int, Field(ge=8)] = 256
-    epochs: Annotated[int, Field(ge=1)] = 4
+    bits: Annotated[float, Field(gt=0, le=8)] = Field(
+        3.2, description="a weight: of the whole packed file with haq, else of each code, 2, 4 or 8"
+    )
+    haq: bool = Field(True, description="deal the bits out by layer; else all layers have the same")
+    pin: bool = Field(True, description="leave stem, depthwise convolutions and classifier at 8 bits")
+    veft: bool = Field(True, description="keep a few channels in float16 and tune what is float16, block by block")
+    kept: Annotated[float, Field(ge=0, lt=1)] = Field(0.02, description="share of a block's channels that veft keeps")
+    channels: Literal["random", "distinct"] = Field("random", description="which: any, or those least like the others")
+    calibration: Annotated[int, Field(ge=8)] = Field(256, description="training faces, half of them fakes")
+    epochs: Annotated[int, Field(ge=1)] = Field(10, description="times that veft sees them, for each block")
+    contrast: Weight = Field(0.01, description="weight of veft's contrastive loss at the last block")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if not self.haq and self.bits not in (2, 4, 8):
+            raise ValueError("'bits' must be 2, 4 or 8 where 'haq' does not mix them")
+        return self
 
 
 class Fit(Table):
@@ -150,7 +162,7 @@ class Recipe(Table):
     origin: str = Field("", alias="from", description="recipe whose outcome this one goes on from")
     parent: str = Field("", description="variant that it is compared with; by default the recipe of 'from'")
     backbone: str = ""
-    weights: str = Field("random", description="random, imagenet, or a file of a state dict")
+    weights: str = Field("random", description="random, imagenet, or the file of a state dict, seen from the recipe")
     input: Input | None = Field(None, description="as [input] of a manifest; where there is a backbone")
     steps: tuple[Step, ...] = Field((), description="[[steps]], in their order")
     exports: tuple[Format, ...] = Field(("onnx",), min_length=1, description="onnx, tflite, openvino")
@@ -218,9 +230,14 @@ def load(path: Path) -> Recipe:
     """Return the recipe of a file, named by it; raises ConfigError with the nearest known key or step."""
     data = toml.load(path)
     data.setdefault("name", path.stem)
+    if not isinstance(data.get("steps", []), list):
+        raise ConfigError(f"{path}: 'steps' is a list: each begins with [[steps]].")
     for step in data.get("steps", []):
         _known_step(step, path)
-    return toml.validated(Recipe, data, str(path))
+    recipe = toml.validated(Recipe, data, str(path))
+    if recipe.weights in WORDS:
+        return recipe
+    return recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
 
 
 def _known_step(step: Any, path: Path) -> None:
@@ -243,9 +260,13 @@ STEPS: dict[str, type[Table]] = {
 }
 
 
+def _stem(path: Path) -> str:
+    return path.stem
+
+
 def shelf(folders: Iterable[Path] = (SHIPPED,)) -> dict[str, Recipe]:
     """Return the recipes of some folders by name; of two with one name the later folder's counts."""
-    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}")))
+    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"), key=_stem))
     return {recipe.name: recipe for recipe in found}
 
 
@@ -284,3 +305,8 @@ def needed(recipes: Mapping[str, Recipe], name: str, above: tuple[str, ...] = ()
         raise ConfigError(f"{error.message.rstrip('.')}{who}.", error.hint) from error
     below = [found for need in recipe.needs for found in needed(recipes, need, (*above, name))]
     return list({found.name: found for found in [*below, recipe]}.values())
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe's file."""
+    return Recipe.model_json_schema()

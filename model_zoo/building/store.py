@@ -118,6 +118,9 @@ class Store:
         """Return a model that was put. It is a pickle, written into the user's own cache."""
         import torch  # noqa: PLC0415 - the module is importable without the extra
 
+        from model_zoo.backbones import timm_nets  # noqa: PLC0415
+
+        timm_nets.timm()  # what a pickle names is imported by it, and timm not without help
         facts, folder = self.facts(name), self._folder / name
         return Trained(
             model=torch.load(folder / "model.pt", weights_only=False, map_location="cpu"),

@@ -12,11 +12,16 @@ import torch
 from edgerig.errors import ConfigError
 
 
+def require(name: str) -> None:
+    """Raise ConfigError where a device is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("CUDA was asked for, and torch finds no CUDA device here.", "Leave out --device cuda.")
+
+
 @contextlib.contextmanager
 def deterministic(name: str) -> Iterator[Any]:
     """Give the device "cpu" or "cuda"; what is set for the while is put back. Raises ConfigError without CUDA."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("CUDA was asked for, and torch finds no CUDA device here.", "Leave out --device cuda.")
+    require(name)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True)

@@ -127,7 +127,7 @@ class _Run:
         done = number * self.loader.batches
         for at, batch in enumerate(self.loader.epoch(number)):
             for group in self.optimizer.param_groups:
-                group["lr"] = rates.rate(self.table, done + at, self.loader.batches)
+                group.update(rates.pace(self.table, done + at, self.loader.batches))
             loss = self._step(batch, number)
             if not math.isfinite(loss):
                 raise ModelError(

@@ -139,7 +139,7 @@ def test_a_step_that_failed_is_not_tried_again_for_another_recipe(
     ("texts", "said"),
     [
         ({"a": small().replace("small", "smal") + TRAIN}, "no backbone 'mobilenetv3-smal'"),
-        ({"a": small(weights="none.pt") + TRAIN}, "no file of weights none.pt"),
+        ({"a": small(weights="none.pt") + TRAIN}, "recipes/none.pt"),
         ({"a": small() + TRAIN + 'on = "other-faces"\n'}, "trains on other faces first"),
         (
             {"a": small() + '[[steps]]\ndo = "qat"\n[steps.train]\nepochs = 1\n' + TRAIN},
