@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -33,8 +34,8 @@ from reports.records import STAGES, Decision
 
 Floats = NDArray[np.float64]
 
-COLUMNS = ("min_ns", "median_ns", "mean_ns", "p95_ns")
-MIN, MEDIAN, MEAN, _ = range(len(COLUMNS))
+COLUMNS = ("min_ns", "median_ns", "mean_ns", "p95_ns", "started", "seconds", "tainted")
+MIN, MEDIAN, MEAN, _ = range(4)  # of an array of rounds
 ROUNDS = 28  # of each side that the default budget of 60 s affords
 FIXED = 10  # rounds of each side that rules without a stopping rule get
 EFFECTS = (0.0, 0.02, 0.05)
@@ -91,15 +92,23 @@ def main() -> None:
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 def pool(run: Path) -> None:
-    """Write the rounds of RUN's first cell as CSV: minimum, median, mean and 95th percentile of each."""
+    """Write the rounds of RUN's first cell as CSV: times, when it began, how long it took, why it does not count."""
     cell = json.loads((run / "run.json").read_text())["cells"][0]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for entry in cell["rounds"]:
-        if entry["outcome"] == "ok":
-            frames = np.load(run / "frames" / entry["frames"])[entry["warmup"] :, STAGES.index("end_to_end")]
-            values = (frames.min(), np.median(frames), frames.mean(), np.percentile(frames, 95))
-            writer.writerow([round(float(value)) for value in values])
+    writer.writerows(row.values() for row in figures(run, cell))
+
+
+def figures(run: Path, cell: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what COLUMNS names of each round of a cell that went well."""
+    return [_of_round(run, entry) for entry in cell["rounds"] if entry["outcome"] == "ok"]
+
+
+def _of_round(run: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    frames = np.load(run / "frames" / entry["frames"])[entry["warmup"] :, STAGES.index("end_to_end")]
+    values = (frames.min(), np.median(frames), frames.mean(), np.percentile(frames, 95))
+    times = (round(float(value)) for value in values)
+    return dict(zip(COLUMNS, (*times, entry["started"], entry["seconds"], entry["tainted"]), strict=True))
 
 
 @main.command()
@@ -193,7 +202,9 @@ def _rounds(draw: np.random.Generator, source: Path | None, normal: float | None
 def _read(source: Path | None) -> Floats:
     if source is None:
         raise click.UsageError("name a pool, or --normal NOISE")
-    return np.loadtxt(source, delimiter=",", skiprows=1, dtype=np.float64)
+    with source.open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if not row["tainted"]]
+    return np.array([[float(row[name]) for name in COLUMNS[:4]] for row in rows])
 
 
 def _drawn(draw: np.random.Generator, noise: float) -> Floats:

@@ -41,6 +41,7 @@ SECTIONS = {
     "Models and faces": {
         "variants": ("harness.commands.variants:variants", "Write manifests for foreign models."),
         "faces": ("harness.commands.faces:faces", "Look at face sets before anything is measured on them."),
+        "zoo": ("harness.commands.zoo:zoo", "Train and compress detectors by recipes, and export their variants."),
     },
     "Devices": {
         "init": ("harness.commands.init:init", "Write edgerig.toml by probing."),
@@ -49,7 +50,7 @@ SECTIONS = {
         "provision": ("harness.commands.share:provision", "Make a target's Python ready, also without internet."),
         "bundle": ("harness.commands.bundle:bundle", "Build a Python for devices that have none."),
         "machine": ("harness.commands.machine:machine", "Build a computer that is emulated as a whole."),
-        "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target, or old runs."),
+        "clean": ("harness.commands.share:clean", "Remove what edgerig keeps on a target, or here."),
     },
 }
 COMMANDS = {name: row for rows in SECTIONS.values() for name, row in rows.items()}

@@ -45,6 +45,9 @@ class RunTable(Table):
     rounds: Annotated[int, Field(ge=2)] | None = Field(
         None, description="fewest of a cell, where more than the setting's"
     )
+    half_width: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01, description="asked of p50's 95 % interval, a share of p50: rounds go on while it is wider"
+    )
     sustain_s: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds without a pause, after the rounds")
     fps: Annotated[float, Field(ge=0)] = Field(0.0, description="frames a second that a camera sends, after the rounds")
     streams: Positive = Field(1, description="cameras")

@@ -51,3 +51,13 @@ def bundles() -> Path:
 def debian() -> Path:
     """Return the folder of packages of Debian, and of the apt state that finds them."""
     return cache() / "debian"
+
+
+def zoo() -> Path:
+    """Return the folder of what the steps of recipes gave, by all that it depends upon."""
+    return cache() / "zoo"
+
+
+def drawn() -> Path:
+    """Return the folder of faces that were drawn to train on."""
+    return cache() / "drawn"

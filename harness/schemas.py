@@ -11,6 +11,7 @@ import click
 from edgerig import files
 from harness import config
 from model_zoo import manifest
+from model_zoo.building import recipe
 from reports import deployment, records
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,6 +23,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "edgerig.toml.json": ("edgerig.toml", config.json_schema()),
         "manifest.json": ("A variant's manifest", manifest.json_schema()),
         "choice.json": ("choice.json of edgerig pick", deployment.json_schema()),
+        "recipe.json": ("A recipe of edgerig zoo", recipe.json_schema()),
         "run.json": ("run.json of a run", records.json_schema()),
     }
     return {name: {"$schema": DIALECT, **schema, "title": title} for name, (title, schema) in found.items()}

@@ -417,7 +417,7 @@ def _forget_origin(path: Path) -> None:
     onnx.save(model, path)
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+class _Calibration(CalibrationDataReader):
     """Feeds training faces to the quantizer."""
 
     def __init__(self, faces: Faces, pairs: int) -> None:

@@ -46,13 +46,18 @@ def write(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[Path]:
     family = folder / f"{_family_name(folder)}{manifest.FAMILY_SUFFIX}"
     if family.exists() and len(tables) < len(models_in(folder)):
         # It may have other children, so it stays; nothing of it, e.g. a quantized input's scale, is inherited.
-        return [_written(folder / f"{table['name']}.toml", {**_HEAD, **table}) for table in tables]
+        return write_alone(folder, tables)
     shared = _shared([{key: table[key] for key in ("input", "output")} for table in tables])
     written = [_written(family, {**_HEAD, **shared})]
     for table in tables:
         own = {"extends": family.name, **_without(table, shared)}
         written.append(_written(folder / f"{table['name']}.toml", own))
     return written
+
+
+def write_alone(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write a manifest for each table that says all by itself: others may come into the folder, or go; as `write`."""
+    return [_written(folder / f"{table['name']}.toml", {**_HEAD, **table}) for table in tables]
 
 
 def _family_name(folder: Path) -> str:

@@ -86,6 +86,8 @@ class Training(Table):
     seed: int | None = None
     command: str = ""
     note: str = ""
+    recipe: str = Field("", description="of `edgerig zoo build`, that it was built by")
+    figures: Mapping[str, float] = Field({}, description="found out while it was built, on validation faces of data")
 
 
 class Manifest(Table):

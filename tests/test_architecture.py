@@ -22,8 +22,11 @@ ROOMS = {
     "harness": {"harness", "targets", "model_zoo", "reports", "edgerig"},
 }
 DOOR = "edgerig"  # edgerig/__init__.py offers what harness/api.py has, lazily
-TRAINER = "model_zoo.build_shipped"
-TRAINING = {"torch", "torchvision", "timm", "onnxscript"}
+TRAINERS = {"backbones", "training", "pruning", "quantizing", "defakeq", "exporting", "build_shipped"}  # of model_zoo
+TRAINING = {
+    *("torch", "torchvision", "timm", "onnxscript", "torch_pruning", "nncf", "skl2onnx", "sklearn"),
+    *("litert_torch", "ai_edge_quantizer"),
+}
 AGENT = "harness.agent"
 AGENT_MAY = {"numpy", "cv2"} | sys.stdlib_module_names
 RUNTIMES = {
@@ -214,13 +217,20 @@ def _union(node: ast.BinOp) -> str:
 
 
 def trainers(modules: Sources) -> list[str]:
-    """Return who imports what only training needs, and who imports the training."""
+    """Return who imports what only the extra `zoo` brings, and who imports a room of training before it is used."""
     return [
         f"{module}:{entry.line} imports {entry.module}"
         for module, source in modules.items()
+        if not _trains(module)
         for entry in imports(source, modules)
-        if (entry.module.split(".")[0] in TRAINING and module != TRAINER) or entry.module == TRAINER
+        if (entry.top and _trains(entry.module))
+        or (entry.module.split(".")[0] in TRAINING and (entry.top or not module.startswith("model_zoo.building.")))
     ]
+
+
+def _trains(module: str) -> bool:
+    room, _, rest = module.partition(".")
+    return room == "model_zoo" and rest.split(".")[0] in TRAINERS
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -392,7 +402,10 @@ def test_annotations_may_be_new_where_they_are_not_evaluated() -> None:
 
 def test_a_trainer_is_found() -> None:
     assert len(trainers({"model_zoo.select": "def f():\n    import torch.nn"})) == 1
-    assert len(trainers({"harness.api": "from model_zoo import build_shipped", TRAINER: "import torch"})) == 1
+    room = {"model_zoo.training.step": "import torch"}
+    assert trainers(room) == []
+    assert len(trainers({"harness.api": "from model_zoo.training import step", **room})) == 1
+    assert trainers({"harness.api": "def f():\n    from model_zoo.training import step", **room}) == []
 
 
 def test_what_is_loaded_is_seen() -> None:

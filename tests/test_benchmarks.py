@@ -1,19 +1,28 @@
-"""The benchmark of decisions runs, on drawn rounds and on a recorded pool."""
+"""The benchmarks of decisions run, on drawn rounds, on a recorded pool and on recorded sessions."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 from click.testing import CliRunner
 
-from benchmarks import decisions
+from benchmarks import decisions, live
 
 
 def test_the_table_of_decisions_is_printed_for_a_recorded_pool(tmp_path: Path) -> None:
     medians = 2e6 * np.exp(np.random.default_rng(0).normal(0, 0.003, 300))
     rows = np.column_stack([medians * factor for factor in (0.97, 1.0, 1.02, 1.2)])
-    np.savetxt(tmp_path / "pool.csv", rows, delimiter=",", header=",".join(decisions.COLUMNS), comments="")
+    lines = [
+        ",".join(decisions.COLUMNS),
+        *(",".join([*map(str, row), "2026-01-01T00:00:00", "2.0", ""]) for row in rows),
+    ]
+    lines.append("1,1,1,1,2026-01-01T00:00:00,2.0,throttled")
+    (tmp_path / "pool.csv").write_text("\n".join(lines) + "\n")
     done = CliRunner().invoke(decisions.main, ["table", str(tmp_path / "pool.csv"), "--sessions", "3"])
     assert done.exit_code == 0, done.output
     assert done.output.startswith("300 rounds, noise of a median from one round to the next 0.")
@@ -26,3 +35,34 @@ def test_a_pool_that_is_too_small_is_refused() -> None:
     done = CliRunner().invoke(decisions.main, ["table"])
     assert done.exit_code == 2
     assert "--normal NOISE" in done.output
+
+
+def _session(kind: str, decision: str, ratio: float, started: str) -> dict[str, Any]:
+    cell = [dict(zip(decisions.COLUMNS, (1, 2, 3, 4, started, 2.0, ""), strict=True))]
+    cells = {"candidate": cell, "baseline": cell}
+    told = {"kind": kind, "decision": decision, "red": decision == "regression", "ratio": ratio}
+    return {**told, "pairs": 8, "seconds": 60, "cells": cells}
+
+
+def test_recorded_sessions_are_counted_and_give_a_pool(tmp_path: Path) -> None:
+    rows = [_session("same", "same", 1.0, "2"), _session("slower", "regression", 1.05, "1")] * 2
+    path = tmp_path / "sessions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = CliRunner().invoke(live.main, ["table", str(path)]).output
+    assert "same     2 sessions, candidate / baseline 1.0000" in told
+    assert (
+        told.count("flagged by the first session   0.00 %") == told.count("flagged by the first session 100.00 %") == 1
+    )
+    pool = CliRunner().invoke(live.main, ["pool", str(path)]).output.splitlines()
+    assert pool[0] == ",".join(decisions.COLUMNS)
+    assert [line.split(",")[4] for line in pool[1:]] == ["1", "1", "2", "2", "2", "2"]  # not the slower model's own
+
+
+def test_the_slower_model_answers_the_same() -> None:
+    model = onnx.load(live.VARIANTS / f"{live.NAME}.onnx")
+    feed = {"input": np.random.default_rng(0).normal(size=(1, 3, 160, 160)).astype(np.float32)}
+    answers = []
+    for built in (model.SerializeToString(), live._slowed(model, 3).SerializeToString()):
+        session = onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
+        answers.append(session.run(["logits"], feed)[0])
+    assert np.array_equal(*answers)

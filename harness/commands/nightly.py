@@ -47,6 +47,7 @@ def nightly(
     common.known_formats(files["formats"])
     page = common.summary_page() if files["summary"] else None
     space = common.workspace(config_path)
+    _require_name(space, name)
     table, runs = space.run_table(name), common.runs_folder(space, out)
     with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
         compared = _compared(table, history, name)
@@ -58,6 +59,14 @@ def nightly(
         github.append(run, page)
     common.print_run(run, folder, as_json)
     return run.night.exit_code if run.night else workflow.exit_code(run)
+
+
+def _require_name(space: Workspace, name: str | None) -> None:
+    """Refuse a night without a name where the configuration has some: its history would be another one's."""
+    if name is None and space.config.runs:
+        raise click.UsageError(f"which night? edgerig.toml has: {', '.join(sorted(space.config.runs))}.")
+    if name is None:
+        common.stderr().print("Note: no [runs.NAME] is asked for: the shipped variants are measured on this machine.")
 
 
 def _compared(table: RunTable, history: History, name: str | None) -> RunTable:

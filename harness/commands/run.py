@@ -68,6 +68,12 @@ wait_option = click.option(
 @click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
 @click.option("--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]")
 @click.option(
+    "--half-width",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="More rounds while p50's interval is wider.  [default: 0.01]",
+)
+@click.option(
     "--require",
     "required",
     multiple=True,

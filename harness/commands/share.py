@@ -69,24 +69,32 @@ def _row(target: Target) -> dict[str, Any]:
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @click.option("--runs", "of_runs", is_flag=True, help="Show the runs here that [store] need not keep.")
-@click.option("--yes", is_flag=True, help="With --runs: remove them.")
+@click.option("--zoo", "of_zoo", is_flag=True, help="Show what `edgerig zoo` keeps here, with its size.")
+@click.option(
+    "--unused", type=click.IntRange(0), metavar="DAYS", help="With --zoo: only what was not used for so long."
+)
+@click.option("--yes", is_flag=True, help="With --runs or --zoo: remove it.")
 @common.out_option
 @common.config_option
 @common.json_option
-def clean(
-    targets: tuple[str, ...], of_runs: bool, yes: bool, out: Path | None, config_path: Path | None, as_json: bool
-) -> int:
+def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool, **options: Any) -> int:
     """Remove what edgerig keeps on each TARGET: agents, models, faces, results that nobody fetched, environments.
 
     Nothing else is touched, and nothing at all where somebody is at work. With --runs: old runs of this machine, by
-    keep_runs and keep_days of [store]; baselines and what accepted cells refer to always stay.
+    keep_runs and keep_days of [store]; baselines and what accepted cells refer to always stay. With --zoo: the trained
+    and compressed nets of this machine, and the faces that were drawn for them; all of it can be built again.
     """
-    if bool(targets) == of_runs or (yes and not of_runs):
-        raise click.UsageError("name the targets to clean, or --runs for old runs here; --yes is for --runs.")
+    of_runs, of_zoo, yes = options["of_runs"], options["of_zoo"], options["yes"]
+    if bool(targets) + of_runs + of_zoo != 1 or (yes and targets):
+        raise click.UsageError("name the targets to clean, or --runs, or --zoo; --yes is for these two.")
+    if options["unused"] is not None and not of_zoo:
+        raise click.UsageError("--unused is for --zoo.")
+    if of_zoo:
+        return _clean_zoo(options["unused"] or 0, yes, as_json)
     space = common.workspace(config_path)
-    return (
-        _clean_runs(space, common.runs_folder(space, out), yes, as_json) if of_runs else _clean(space, targets, as_json)
-    )
+    if of_runs:
+        return _clean_runs(space, common.runs_folder(space, options["out"]), yes, as_json)
+    return _clean(space, targets, as_json)
 
 
 def _clean(space: Workspace, targets: Sequence[str], as_json: bool) -> int:
@@ -120,6 +128,26 @@ def _clean_runs(space: Workspace, runs: Path, yes: bool, as_json: bool) -> int:
         click.echo("[store] keeps all runs: keep_runs or keep_days of edgerig.toml would limit them.", err=True)
     elif rows and not yes:
         click.echo("Nothing was removed: --yes removes them.", err=True)
+    return 0
+
+
+def _clean_zoo(unused_days: int, yes: bool, as_json: bool) -> int:
+    from harness.models import zoo_cache  # noqa: PLC0415 - pydantic and OpenCV take .4 s to import
+
+    rows, total = [], 0.0
+    for entry in zoo_cache.entries(unused_days):
+        gone = yes and zoo_cache.remove(entry)
+        total += entry.bytes / 1e6
+        rows.append({"what": entry.what, "mb": round(entry.bytes / 1e6, 1), "used": entry.used, "removed": gone})
+        if not as_json:
+            standing = " removed" if gone else (", in use" if yes else "")
+            click.echo(f"{entry.what}: {rows[-1]['mb']} MB, last used {entry.used[:10]}{standing}")
+    if as_json:
+        common.print_json(rows)
+    else:
+        click.echo(
+            f"{total:,.1f} MB in all.{'' if yes or not rows else ' Nothing was removed: --yes removes it.'}", err=True
+        )
     return 0
 
 

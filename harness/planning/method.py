@@ -21,7 +21,12 @@ _SETTINGS: dict[str, tuple[int, int, float, int, float]] = {
 }
 
 
-def method(setting: Literal["default", "quick", "full"], budget_s: float, fewest: int | None = None) -> Method:
+def method(
+    setting: Literal["default", "quick", "full"],
+    budget_s: float,
+    fewest: int | None = None,
+    half_width: float = HALF_WIDTH,
+) -> Method:
     """Return the numbers of a setting, with more rounds where more are asked for than it has."""
     rounds, frames, seconds, warmup_frames, warmup_s = _SETTINGS[setting]
     return Method(
@@ -32,7 +37,7 @@ def method(setting: Literal["default", "quick", "full"], budget_s: float, fewest
         round_s=seconds,
         warmup_frames=warmup_frames,
         warmup_s=warmup_s,
-        half_width=HALF_WIDTH,
+        half_width=half_width,
         budget_s=budget_s,
     )
 

@@ -232,7 +232,7 @@ def make(
         seed=table.seed,
         commit=git_commit(),
         edgerig=edgerig_version(),
-        method=method.method(table.setting, table.budget_s, table.rounds),
+        method=method.method(table.setting, table.budget_s, table.rounds, table.half_width),
         operators=table.operators,
         sustain_s=table.sustain_s,
         fps=table.fps,

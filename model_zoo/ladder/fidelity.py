@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from edgerig import metrics
-from edgerig.errors import FaceSetError, ModelError
+from edgerig.errors import ModelError
 from edgerig.preprocess import InputSpec, OutputSpec, Preprocessor, postprocess
-from model_zoo.faceset import Face, FaceSet
+from model_zoo.faceset import FaceSet
+from model_zoo.pictures import Pictures, resized
 
 Array = NDArray[Any]
 
@@ -33,36 +31,19 @@ class Faces:
     def __init__(self, faces: FaceSet, spec: InputSpec) -> None:
         self.faces = faces
         self._spec = spec
+        self._pictures = Pictures(faces)
 
     def tensors(self) -> Iterator[Array]:
         """Yield the tensor of each face; raises FaceSetError where a picture is none."""
-        prepare = Preprocessor(self._spec, _resized)
+        prepare = Preprocessor(self._spec, resized)
         for face in self.faces.faces:
             # The preprocessor fills the same array again and again.
-            yield prepare(self._picture(face)).copy()
+            yield prepare(self._pictures.decoded(face)).copy()
 
     @property
     def labels(self) -> NDArray[np.bool_]:
         """True for fakes, [faces]."""
         return np.array([face.label == "fake" for face in self.faces.faces])
-
-    def _picture(self, face: Face) -> NDArray[np.uint8]:
-        data = self._archive.read(face.path) if self._archive else (self.faces.source / face.path).read_bytes()
-        if face.path.endswith(".npy"):
-            raise FaceSetError(f"{face.path} holds pixels; calibrating wants encoded pictures.")
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise FaceSetError(f"{face.path} is no picture.")
-        return picture.astype(np.uint8, copy=False)
-
-    @cached_property
-    def _archive(self) -> zipfile.ZipFile | None:
-        return zipfile.ZipFile(self.faces.source) if self.faces.source.is_file() else None
-
-
-def _resized(picture: Any, height: int, width: int, interpolation: str) -> Any:
-    kind = cv2.INTER_AREA if interpolation == "area" else cv2.INTER_LINEAR
-    return cv2.resize(picture, (width, height), interpolation=kind)
 
 
 def session(model: Path) -> onnxruntime.InferenceSession:

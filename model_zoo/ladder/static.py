@@ -31,7 +31,7 @@ CALIBRATIONS = {
 COMPARED = 16  # faces on which the layers' errors are compared: every activation of each is held in memory
 
 
-class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+class Reader(CalibrationDataReader):
     """Feeds faces to the quantizer.
 
     Args:

@@ -125,6 +125,16 @@ def test_what_is_wrong_is_told_before_anything_is_measured(
     assert not list(folder.glob("runs/*"))
 
 
+def test_a_night_without_a_name_is_asked_for_it_where_there_are_some(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (folder / "edgerig.toml").open("a") as out:
+        out.write('\n[runs.weekly]\nvariants = ["models"]\n')
+    assert main(["nightly"]) == 2
+    assert "which night? edgerig.toml has: weekly" in capsys.readouterr().err
+    assert not list(folder.glob("runs/*"))
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -154,6 +154,11 @@ def test_one_class_is_refused(folder: Path, tmp_path: Path) -> None:
         made(folder, tmp_path)
 
 
+def test_the_asked_width_is_the_methods(folder: Path, faces: Path) -> None:
+    assert made(folder, faces).method.half_width == method.HALF_WIDTH
+    assert made(folder, faces, half_width=0.1).method.half_width == 0.1
+
+
 def test_a_sample_is_of_the_seed_and_the_pack_is_whole(folder: Path, faces: Path) -> None:
     first, again, other = (made(folder, faces, sample=10, seed=seed).faces for seed in (1, 1, 2))
     assert first.images == again.images != other.images

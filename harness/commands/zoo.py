@@ -1,0 +1,261 @@
+"""`edgerig zoo`: recipes of detectors; trained, compressed, exported, and described."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.commands import common
+from harness.models import build_progress
+from harness.models import card as card_of
+from harness.models import zoo as building
+from harness.models.build_progress import BuildProgress
+from harness.models.zoo import Outcome, Row
+from model_zoo.building import recipe as recipes
+from model_zoo.building import words
+from model_zoo.building.build import Asked, Builder
+from model_zoo.building.products import Products
+from model_zoo.building.recipe import Recipe, Step
+
+OUT = Path("zoo")
+folder_option = click.option(
+    "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder of the variants."
+)
+recipes_option = click.option(
+    "--recipes", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Own recipes, beside the shipped."
+)
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn.")
+faces_option = click.option(
+    "--faces", type=click.Path(path_type=Path), metavar="DIR", help="With splits.  [default: drawn by a program]"
+)
+pairs_option = click.option(
+    "--pairs", type=click.IntRange(8), default=building.PAIRS, show_default=True, help="To draw, without --faces."
+)
+
+
+def _build_options(command: common.Command) -> common.Command:
+    """Add what all commands take that build."""
+    options: list[Callable[[Any], Any]] = [
+        click.argument("words", nargs=-1, required=True, metavar="RECIPE…"),
+        faces_option,
+        click.option("--other-faces", type=click.Path(path_type=Path), metavar="DIR", help="To train on first."),
+        recipes_option,
+        seed_option,
+        click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True),
+        pairs_option,
+        common.json_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class _InOrder(click.Group):
+    """Lists its commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names as they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
+def zoo() -> None:
+    """Train and compress detectors by recipes, and export their variants with manifests.
+
+    A recipe is a TOML file: a backbone, steps in order, formats. What is built is kept by content: a step that two
+    recipes share is done once, and a build that was stopped goes on where it stood.
+
+    \b
+    edgerig zoo list                                what there is
+    edgerig zoo build S3 --faces FACES/             a whole family, exported to zoo/
+    edgerig run --variants zoo/ --faces FACES/      measured
+    """
+
+
+@zoo.command("list", short_help="List the recipes, and what of them is built.")
+@click.argument("words", nargs=-1, metavar="[RECIPE]…")
+@faces_option
+@recipes_option
+@seed_option
+@pairs_option
+@common.json_option
+def list_(
+    words: tuple[str, ...], faces: Path | None, recipes: tuple[Path, ...], seed: int, pairs: int, as_json: bool
+) -> int:
+    """List the recipes, or those of some families, and what of them is built with these faces and this seed."""
+    known = building.shelf(recipes, words)
+    source = faces or building.drawn(pairs)
+    wanted = building.chosen(known, words) if words else list(known)
+    rows = building.rows(known, source if faces or source.is_file() else None, seed)
+    rows = [row for row in rows if row.recipe.name in wanted]
+    if as_json:
+        common.print_json([_json(row) for row in rows])
+    else:
+        _print(rows)
+    return 0
+
+
+@zoo.command(short_help="Train each RECIPE, up to the first step that compresses.")
+@_build_options
+def train(**options: Any) -> int:
+    """Do the steps of each RECIPE up to the first that compresses. RECIPE is a name, a file, or a family, e.g. S3."""
+    with _Work(options) as work:
+        return work.done(lambda name: building.net(work.builder, name, building.trains), building.trains)
+
+
+@zoo.command(short_help="Do all steps of each RECIPE, and export nothing.")
+@_build_options
+def compress(**options: Any) -> int:
+    """Do all steps of each RECIPE that change its net; training that is missing is done first."""
+    with _Work(options) as work:
+        return work.done(lambda name: building.net(work.builder, name))
+
+
+@zoo.command(short_help="Write the files of what is built.")
+@_build_options
+@folder_option
+def export(out: Path, **options: Any) -> int:
+    """Write the variants of each RECIPE that is built; nothing is trained. A file that disagrees is not written."""
+    building.require_writable(out)
+    with _Work(options) as work:
+        building.require_built(work.builder, work.names)
+        return work.done(lambda name: building.exported(work.shop, name, out), out=out)
+
+
+@zoo.command(short_help="Train, compress and export each RECIPE.")
+@_build_options
+@folder_option
+def build(out: Path, **options: Any) -> int:
+    """Train, compress and export each RECIPE. One that fails is told, and the others go on; exit code 3 then."""
+    building.require_writable(out)
+    with _Work(options) as work:
+        return work.done(lambda name: building.exported(work.shop, name, out), out=out)
+
+
+@zoo.command(short_help="Print the model card of VARIANT, in Markdown.")
+@click.argument("variant", metavar="VARIANT")
+@recipes_option
+@common.out_option
+@click.option("--run", "run_name", metavar="RUN", help="Add what a run measured, e.g. latest.")
+def card(variant: str, recipes: tuple[Path, ...], out: Path | None, run_name: str | None) -> int:
+    """Print the model card of VARIANT, in Markdown: a shipped one's name, one of zoo/, a manifest or a model file."""
+    from harness import state, workflow  # noqa: PLC0415 - only this command needs them
+    from harness.findings import collect  # noqa: PLC0415
+
+    found, run = card_of.find(variant, OUT), None
+    if run_name:
+        folder = workflow.find_run(common.runs_folder(common.workspace(None), out), run_name)
+        run = collect.collect(state.read(folder), folder)
+    click.echo(card_of.text(found, building.shelf(recipes), run), nl=False)
+    return 0
+
+
+class _Work:
+    """Recipes that are being built: what is wrong is told before anything begins, what was reached when it ends.
+
+    Args:
+        options: of the command line.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        building.require_extra()
+        self._options = options
+        self._debug = bool(click.get_current_context().find_root().params.get("debug"))
+        known = building.shelf(options["recipes"], options["words"])
+        self.names = building.chosen(known, options["words"])
+        for name in self.names:
+            recipes.needed(known, name)  # circles and unknown words, before faces are drawn
+        building.require_device(options["device"])
+        self._console = common.stderr()
+        self._known = known
+        self._progress: BuildProgress = build_progress.shown_on(self._console)
+
+    def __enter__(self) -> _Work:
+        self._progress.__enter__()
+        try:
+            self.builder = self._prepared()
+        except BaseException:
+            self._progress.__exit__(None, None, None)
+            raise
+        self.shop = Products(self.builder, _command(self._options))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._progress.__exit__(None, None, None)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._console.print("Stopped. What is done is kept: the same command goes on from here.", highlight=False)
+
+    def _prepared(self) -> Builder:
+        options = self._options
+        faces = building.training_faces(options["faces"] or building.draw(options["pairs"], self._progress))
+        other = building.training_faces(options["other_faces"]) if options["other_faces"] else None
+        timer = building.timer(faces, options["seed"])
+        asked = Asked(faces, other, options["seed"], options["device"], timer)
+        builder = building.builder(self._known, asked, self._progress)
+        for name in self.names:
+            builder.check(name)
+        return builder
+
+    def done(
+        self, act: Callable[[str], Outcome], only: Callable[[Step], bool] | None = None, out: Path | None = None
+    ) -> int:
+        """Do something for each recipe, tell what became of it, and return the exit code."""
+        self._progress.expect(len(self.builder.todo(self.names, only)))
+        outcomes = []
+        for outcome in building.each(self.names, act, self._debug):
+            outcomes.append(outcome)
+            self._progress.told(_sentence(outcome))
+        self._progress.__exit__(None, None, None)
+        if self._options["as_json"]:
+            common.print_json({"folder": str(out) if out else None, "recipes": [asdict(entry) for entry in outcomes]})
+        elif out and any(outcome.variants for outcome in outcomes):
+            click.echo(f"Next: edgerig run --variants {common.shown(out)} --faces DIR")
+        return 3 if any(outcome.error for outcome in outcomes) else 0
+
+
+def _sentence(outcome: Outcome) -> str:
+    if outcome.error:
+        return f"{outcome.recipe}: failed: {outcome.error}" + (f" {outcome.hint}" if outcome.hint else "")
+    what = ", ".join(outcome.variants) or "built"
+    return f"{outcome.recipe}: {what}" + (f" ({outcome.found})" if outcome.found else "")
+
+
+def _command(options: dict[str, Any]) -> str:
+    """Return the command that builds the same, without a place of this machine."""
+    parts = ["edgerig zoo build {}"]
+    parts += ["--faces DIR"] if options["faces"] else [f"--pairs {options['pairs']}"]
+    parts += ["--other-faces DIR"] if options["other_faces"] else []
+    return " ".join([*parts, f"--seed {options['seed']}"])
+
+
+def _json(row: Row) -> dict[str, Any]:
+    recipe = row.recipe
+    return {
+        "recipe": recipe.name,
+        "family": recipe.family,
+        "backbone": row.backbone,
+        "from": recipe.origin,
+        "teachers": list(recipe.teachers),
+        "steps": [words.step(step) for step in recipe.steps],
+        "exports": list(recipe.exports),
+        "variants": list(recipe.variants),
+        "built": row.standing,
+        "note": recipe.note,
+    }
+
+
+def _print(rows: Sequence[Row]) -> None:
+    table = Table("family", "recipe", "backbone", "steps", "exports", "built")
+    for row in rows:
+        recipe: Recipe = row.recipe
+        cells = (recipe.family, recipe.name, row.backbone, words.of(recipe), ", ".join(recipe.exports), row.standing)
+        table.add_row(*(Text(cell) for cell in cells))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -1,0 +1,1 @@
+"""The nets and classifiers that a recipe may begin with."""

@@ -1,0 +1,35 @@
+"""Nets of timm."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import torch
+
+_KEPT: list[Any] = []
+
+
+def create(name: str, weights: str, seed: int) -> Any:
+    """Return a net with two logits, in eval mode."""
+    torch.manual_seed(seed)
+    return timm().create_model(name, pretrained=weights == "imagenet", num_classes=2).eval()
+
+
+def timm() -> Any:
+    """Import timm past a torchvision built for another torch.
+
+    torchvision's wheel from PyPI refuses a CPU-only torch because its compiled operators do not load.
+    timm needs none of them, so declaring the ones that are looked for at import is enough.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)  # the declarations go when the library is collected
+    return importlib.import_module("timm")

@@ -1,0 +1,158 @@
+"""From nets to files: the variants of a recipe, each a model file with its manifest."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgerig import files
+from model_zoo import family
+from model_zoo.building import recipe as recipes
+from model_zoo.building import store
+from model_zoo.building.build import Builder
+from model_zoo.building.faces import TrainingFaces
+from model_zoo.building.recipe import Format, Quantize, Recipe
+from model_zoo.building.trained import Trained
+
+TABLE = "table"  # key of the facts
+
+
+def export(
+    trained: Trained,
+    kind: str,
+    quantization: Quantize | None,
+    faces: TrainingFaces,
+    seed: int,
+    folder: Path,
+    name: str,
+) -> dict[str, Any]:
+    """Write the file of one variant and return its manifest's keys; see `model_zoo.exporting.export`, which does it."""
+    module = importlib.import_module("model_zoo.exporting.export")  # it needs the extra
+    table: dict[str, Any] = module.export(trained, kind, quantization, faces, seed, folder, name)
+    return table
+
+
+@dataclass(frozen=True)
+class Product:
+    """One exported variant.
+
+    Attributes:
+        name: of the variant.
+        folder: of the store, where its files lie.
+        table: its manifest.
+    """
+
+    name: str
+    folder: Path
+    table: Mapping[str, Any]
+
+    @property
+    def files(self) -> list[Path]:
+        """The model file first, then those that belong to it."""
+        return [self.folder / name for name in (self.table["file"], *self.table.get("extra_files", ()))]
+
+
+class Products:
+    """Exports what a builder builds; what was exported before is taken as it is.
+
+    Args:
+        builder: of the nets.
+        command: how the same variants are built again, for their manifests; `{}` is the recipe's name.
+    """
+
+    def __init__(self, builder: Builder, command: str = "edgerig zoo build {}") -> None:
+        self._builder, self._command = builder, command
+
+    def missing(self, name: str) -> list[str]:
+        """Return the variants of a recipe that are not exported."""
+        recipe = recipes.named(self._builder.shelf, name)
+        keys = {variant: self._key(recipe, variant, kind) for variant, kind in recipe.variants.items()}
+        return [variant for variant, key in keys.items() if key not in self._builder.store]
+
+    def of(self, name: str) -> list[Product]:
+        """Return the variants of a recipe, built and exported as far as they are not there.
+
+        Raises:
+            EdgerigError: a step or an export fails; see `Builder.net`.
+        """
+        recipe = recipes.named(self._builder.shelf, name)
+        return [self._product(recipe, variant, kind) for variant, kind in recipe.variants.items()]
+
+    def _product(self, recipe: Recipe, variant: str, kind: Format) -> Product:
+        shelved, key = self._builder.store, self._key(recipe, variant, kind)
+        with shelved.lock(key):
+            if key not in shelved:
+                trained = self._builder.net(recipe.name)
+                shelved.keep(
+                    key, lambda part: self._exported(recipe, trained, variant, kind, part), f"{variant}: export"
+                )
+        facts = shelved.facts(key)
+        table = {**facts[TABLE], **self._said(recipe, variant, facts)}
+        return Product(variant, shelved.folder(key), {key: value for key, value in table.items() if value})
+
+    def _exported(self, recipe: Recipe, trained: Trained, variant: str, kind: Format, part: Path) -> Mapping[str, Any]:
+        self._builder.watcher.exporting(variant, kind)
+        asked = self._builder.asked
+        table = export(trained, kind, recipe.quantization, asked.faces, asked.seed, part, variant)
+        return {TABLE: dict(table), "notes": list(trained.notes), "figures": dict(trained.figures)}
+
+    def _key(self, recipe: Recipe, variant: str, kind: Format) -> str:
+        how = recipe.quantization.model_dump(exclude_defaults=True) if recipe.quantization else None
+        asked = self._builder.asked
+        return store.key("export", self._builder.key(recipe.name), kind, how, asked.faces.key, asked.seed, variant)
+
+    def _said(self, recipe: Recipe, variant: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the recipe says of a variant, which changes without anything being built again."""
+        parent = recipe.parent or recipe.origin or (recipe.name if variant != recipe.name else "")
+        own = str(facts[TABLE].get("note", ""))
+        notes = [note for note in (recipe.note, *facts["notes"], own) if note]
+        return {
+            "parent": parent,
+            "note": " ".join(dict.fromkeys(notes)),
+            "training": self._training(recipe, facts["figures"]),
+            "authors": [figure.model_dump(exclude_defaults=True) for figure in recipe.authors],
+        }
+
+    def _training(self, recipe: Recipe, figures: Mapping[str, float]) -> dict[str, Any]:
+        faces, line = self._builder.asked.faces, recipes.lineage(self._builder.shelf, recipe.name)
+        trained = any(step.do in ("train", "fit", "qat") for before in line for step in before.net_steps)
+        drawn = " (drawn; no photograph of anyone)" if faces.synthetic else ""
+        start = "random weights" if line[0].weights == "random" else f"weights: {Path(line[0].weights).name}"
+        told = {
+            "data": f"{faces.name}, {len(faces.train.faces):,} training faces{drawn}" if trained else "not trained",
+            "seed": self._builder.asked.seed,
+            "command": self._command.format(recipe.name),
+            "recipe": recipe.name,
+            "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if trained else ""))),
+            "figures": {name: float(f"{value:.6g}") for name, value in figures.items()},
+        }
+        return {key: value for key, value in told.items() if value not in ("", {})}
+
+
+def place(products: Iterable[Product], folder: Path) -> list[Path]:
+    """Copy variants into a folder, with their manifests, and return the manifests.
+
+    Raises:
+        OutputError, DiskFull: it cannot be written.
+    """
+    files.make_folder(folder)
+    tables: list[Mapping[str, Any]] = []
+    for product in products:
+        for source in product.files:
+            _copied(source, folder / source.name)
+        tables.append(product.table)
+    return family.write_alone(folder, tables)
+
+
+def _copied(source: Path, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with files.writing(target):
+            shutil.copyfile(source, part)
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

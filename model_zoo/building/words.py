@@ -1,0 +1,84 @@
+"""The steps of a recipe in a few words, for lists and model cards."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from model_zoo.building.recipe import Defakeq, Fit, Prune, Qat, Quantize, Recipe, Sparsify, Step, Train
+
+_METHODS = {
+    "static": "int8",
+    "mixed": "int8, layers given back to float",
+    "dynamic": "int8, activations when it runs",
+    "weights": "weights int8",
+    "fp16": "fp16",
+}
+
+
+def of(recipe: Recipe) -> str:
+    """Return the steps of a recipe in a line, what it goes on from first."""
+    start = [f"from {recipe.origin}"] if recipe.origin else []
+    return "; ".join([*start, *(step(entry) for entry in recipe.steps)]) or "not trained"
+
+
+@singledispatch
+def step(table: Step) -> str:
+    """Return a step in a few words."""
+    raise NotImplementedError(table.do)
+
+
+@step.register
+def _(table: Train) -> str:
+    parts = [f"train {_epochs(table.epochs)}"]
+    parts += ["on other faces"] if table.on == "other-faces" else []
+    parts += ["backbone frozen"] if table.freeze == "backbone" else []
+    parts += [f"taught by {table.teacher}"] if table.teacher else []
+    return ", ".join(parts)
+
+
+@step.register
+def _(table: Prune) -> str:
+    rounds = "at once" if table.rounds == 1 else f"in {table.rounds} rounds"
+    how = [] if table.importance == "taylor" else [f"by {table.importance}"]
+    how += [] if table.scope == "global" else ["each layer alike"]
+    return ", ".join([f"prune {_percent(table.amount)} of {table.of} {rounds}", *how, *_recovery(table.recover)])
+
+
+@step.register
+def _(table: Sparsify) -> str:
+    rounds = [] if table.rounds == 1 else [f"in {table.rounds} rounds"]
+    return ", ".join([f"{_percent(table.amount)} of weights to zero", *rounds, *_recovery(table.recover)])
+
+
+@step.register
+def _(table: Qat) -> str:
+    return f"train {_epochs(table.train.epochs)} in int8"
+
+
+@step.register
+def _(table: Defakeq) -> str:
+    return "defakeq " + ", ".join([f"{table.bits:g} bits", *(name for name in ("haq", "veft") if getattr(table, name))])
+
+
+@step.register
+def _(table: Fit) -> str:
+    return "fit on other faces" if table.on == "other-faces" else "fit"
+
+
+@step.register
+def _(table: Quantize) -> str:
+    return _METHODS[table.method]
+
+
+def _recovery(table: Train | None) -> list[str]:
+    if table is None:
+        return []
+    return [f"recover {_epochs(table.epochs)}" + (f" taught by {table.teacher}" if table.teacher else "")]
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count > 1 else ''}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

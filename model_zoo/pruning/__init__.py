@@ -1,0 +1,1 @@
+"""Smaller nets: whole channels taken out with what depends on them, or single weights set to zero."""

@@ -1,0 +1,1 @@
+"""Training of nets: pairs of faces, their augmentation, losses, schedules, checkpoints."""

@@ -1,0 +1,142 @@
+"""`edgerig zoo`: recipes built from the command line, and what is refused before anything begins."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli
+from tests.support import faces as small_faces
+
+TINY = """
+family = "try"
+note = "A trial."
+backbone = "mobilenetv3-small"
+[input]
+size = [32, 32]
+[[steps]]
+do = "train"
+epochs = 1
+batch = 8
+"""
+TAUGHT = """
+family = "try"
+from = "tiny"
+[[steps]]
+do = "train"
+epochs = 1
+batch = 8
+teacher = "tiny"
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with two recipes, faces in three splits, and a cache of its own."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "tiny.toml").write_text(TINY)
+    (tmp_path / "recipes" / "tiny-taught.toml").write_text(TAUGHT)
+    small_faces.make(tmp_path / "faces", 48, splits=("train", "train", "val", "test"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGERIG_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+OWN = ("--recipes", "recipes", "--faces", "faces")
+
+
+def edgerig(*words: object) -> int:
+    return cli.main([*map(str, words)])
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    capsys.readouterr()
+    assert edgerig("zoo", "list", *words, "--json") == 0
+    return {row["recipe"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_a_family_is_trained_once(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys, "try", *OWN)["tiny"]["built"] == ""
+    assert edgerig("zoo", "train", "try", *OWN) == 0
+    said = capsys.readouterr().err
+    assert "tiny: training, step 1 of 2" in said
+    assert "tiny-taught: built (validation AUC" in said
+    rows = listed(capsys, "try", *OWN)
+    assert rows["tiny-taught"]["steps"] == ["train 1 epoch, taught by tiny"]
+    assert rows["tiny-taught"]["teachers"] == ["tiny"]
+    assert {row["built"] for row in rows.values()} == {"in part"}  # nothing is exported
+    assert edgerig("zoo", "train", "TRY", *OWN, "--json") == 0
+    done = capsys.readouterr()
+    assert "training" not in done.err
+    assert [row["error"] for row in json.loads(done.out)["recipes"]] == ["", ""]
+    assert edgerig("clean", "--zoo", "--json") == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert sorted(entry["what"] for entry in kept) == ["tiny-taught: train", "tiny: train"]
+    assert edgerig("clean", "--zoo", "--yes") == 0
+    assert listed(capsys, "try", *OWN)["tiny"]["built"] == ""
+
+
+def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(listed(capsys, "recipes/tiny.toml")) == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "tyni", *OWN), "no recipe 'tyni'. Did you mean 'tiny'?"),
+        (("train", "tiny", "--recipes", "nowhere"), "no folder of recipes nowhere"),
+        (("train", "tiny", "--recipes", "faces"), "no recipe is in faces"),
+        (("train", "tiny", *OWN[:2], "--faces", "nowhere"), "no face set at nowhere"),
+        (("export", "tiny", *OWN), "the recipe 'tiny' is not built with these faces and this seed: 1 steps"),
+        (("build", "tiny", *OWN, "--out", "faces/labels.csv"), "labels.csv cannot be written"),
+        (("card", "mobilenetv3-smal-int8"), "Did you mean 'mobilenetv3-small-int8'?"),
+        (("card", "faces"), "faces is a folder."),
+    ],
+    ids=str,
+)
+def test_what_is_refused(bench: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
+    assert edgerig("zoo", *words) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_faces_that_nobody_can_train_on(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_faces.make(bench / "plain", 12)
+    (bench / "plain" / "real").rename(bench / "plain" / "reals")
+    small_faces.make(bench / "bare", 12)
+    assert edgerig("zoo", "train", "tiny", *OWN[:2], "--faces", "bare") == 2
+    assert "bare has no splits" in capsys.readouterr().err
+    assert edgerig("zoo", "train", "tiny", *OWN[:2], "--faces", "plain") == 2
+
+
+def test_a_gpu_that_is_not_there(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch  # noqa: PLC0415
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert edgerig("zoo", "train", "tiny", *OWN, "--device", "cuda") == 2
+    assert "CUDA was asked for" in capsys.readouterr().err
+
+
+def test_the_extra_that_is_missing(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "timm" else found(name))
+    assert edgerig("zoo", "train", "tiny", *OWN) == 2
+    said = capsys.readouterr().err
+    assert "timm is not installed" in said
+    assert "pip install 'edgerig[zoo]'" in said
+
+
+def test_a_card_of_a_shipped_variant(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edgerig("zoo", "card", "mobilenetv3-small-int8") == 0
+    card = capsys.readouterr().out
+    assert card.startswith("# mobilenetv3-small-int8\n")
+    assert "## What it must not be used for" in card
+    assert "1,519,906" in card
+    assert "knows nothing of people" in card
