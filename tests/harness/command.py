@@ -52,7 +52,7 @@ class Workplace:
         out, err = io.StringIO(), io.StringIO()
         with self._inside(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             ended = cli.main([*map(str, words)])
-        return _checked(subprocess.CompletedProcess(words, ended, out.getvalue(), err.getvalue()), code)
+        return _checked(subprocess.CompletedProcess([*map(str, words)], ended, out.getvalue(), err.getvalue()), code)
 
     def apart(self, *words: object, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run `edgerig WORDS` to its end as people do: a process of its own, and rounds as long as they are."""
