@@ -93,6 +93,7 @@ def environment() -> jinja2.Environment:
         "millions": instructions.millions,
         "spread": instructions.spread,
         "difference": agreement.difference,
+        "areas": agreement.areas,
         "plain": lambda name: str(name).replace("_", " "),
     }
     return environment

@@ -540,6 +540,11 @@ class Agreement(Record):
     largest_face: str = ""
     flips: int = 0
     flipped: tuple[Flip, ...] = ()  # the first ones, in the order of the faces
+    auc_difference: float | None = (
+        None  # here minus the parent, on the same faces; None between places, or of one class
+    )
+    auc_difference_low: float | None = None  # 95 %, None where the groups are too few to tell
+    auc_difference_high: float | None = None
     confounders: tuple[Confounder, ...] = ()
 
 

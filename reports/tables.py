@@ -65,7 +65,8 @@ CELL_COLUMNS = (
 AGREEMENT_COLUMNS = (
     *("run", "kind", "variant", "target", "runtime", "provider"),
     *("reference_variant", "reference_target", "reference_runtime", "reference_provider"),
-    *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped", "differs_in", "reason"),
+    *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped"),
+    *("auc_difference", "auc_difference_low", "auc_difference_high", "differs_in", "reason"),
 )
 
 
@@ -127,6 +128,7 @@ def agreement_rows(run: Run) -> Iterator[dict[str, object]]:
             "largest_face": entry.largest_face,
             "flips": entry.flips if compared else None,
             "flipped": " ".join(flip.path for flip in entry.flipped),
+            **entry.model_dump(include={"auc_difference", "auc_difference_low", "auc_difference_high"}),
             "differs_in": " ".join(confounder.name for confounder in entry.confounders),
             "reason": entry.reason,
         }
