@@ -309,6 +309,7 @@ class Variant(Record):
     files: tuple[VariantFile, ...] = ()  # all of them, the model file first; () in runs of older versions
     parent: str = ""
     techniques: tuple[str, ...] = ()
+    packed_bytes: int | None = None  # of the weights in as few bits as each has: storage, not what ran
     parameters: int | None = None
     macs: int | None = None
     threshold: float = 0.5

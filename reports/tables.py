@@ -59,7 +59,7 @@ CELL_COLUMNS = (
         for name in FIGURES
         for column in ((name, f"{name}_low", f"{name}_high") if name in WITH_ENDS else (name,))
     ),
-    *("bytes", "parameters", "macs", "parent", "techniques", "sha256"),
+    *("bytes", "packed_bytes", "parameters", "macs", "parent", "techniques", "sha256"),
 )
 
 AGREEMENT_COLUMNS = (
@@ -164,9 +164,10 @@ def _figures(cell: Cell) -> dict[str, float | None]:
 
 def _variant(variant: Variant | None) -> dict[str, object]:
     if variant is None:
-        return dict.fromkeys(("bytes", "parameters", "macs", "parent", "techniques", "sha256"))
+        return dict.fromkeys(("bytes", "packed_bytes", "parameters", "macs", "parent", "techniques", "sha256"))
     return {
         "bytes": variant.bytes,
+        "packed_bytes": variant.packed_bytes,
         "parameters": variant.parameters,
         "macs": variant.macs,
         "parent": variant.parent,

@@ -119,11 +119,6 @@ class Loader:
         self._labels = album.labels
         self.batches = max(1, sum(map(len, self._units)) // size)
 
-    @property
-    def paired(self) -> bool:
-        """Whether there are originals with their fakes."""
-        return any(len(unit) == 2 for unit in self._units)
-
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, made ahead by threads."""
         order = np.random.default_rng([self._seed, number]).permutation(len(self._units))
