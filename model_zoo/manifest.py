@@ -106,6 +106,9 @@ class Manifest(Table):
     parameters: int | None = None
     macs: int | None = None
     bytes: int | None = None
+    packed_bytes: int | None = Field(
+        None, ge=1, description="of the weights, packed with as few bits as each has: storage, not what is loaded"
+    )
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     note: str = ""
     input: Input

@@ -4,7 +4,8 @@ The reference of a variant is its scores on the plainest place that was measured
 one, x86-64 before others, ONNX Runtime before others, the processor before accelerators, then the order of the run.
 A variant is also held against its parent, on the same place where there is one.
 
-Nothing here is statistics: each face is compared with itself.
+Each face is compared with itself, which needs no statistics; only the AUC that a variant has lost or gained against
+its parent has an interval.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from edgerig import metrics
+from reports import statistics
 from reports.figures import number
 from reports.records import Agreement, Confounder, Fingerprint, Flip, Place, Run
 
@@ -34,6 +39,7 @@ class Scored:
         machine: what `uname -m` says there.
         emulated: whether its target is an emulator.
         reason: why there are no usable scores, "" where there are.
+        groups: path of a face -> what it must not be divided from, "" for a group of its own.
     """
 
     place: Place
@@ -44,14 +50,16 @@ class Scored:
     machine: str = ""
     emulated: bool = False
     reason: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
-def agreement(passes: Sequence[Scored], parents: Mapping[str, str]) -> tuple[Agreement, ...]:
+def agreement(passes: Sequence[Scored], parents: Mapping[str, str], seed: int = 0) -> tuple[Agreement, ...]:
     """Return how the passes of a run agree.
 
     Args:
         passes: all of them, in the order of the run.
         parents: variant -> the variant that it was made of, where that has a name.
+        seed: of the bootstrap.
     """
     grouped: dict[str, list[Scored]] = {}
     for entry in passes:
@@ -61,7 +69,7 @@ def agreement(passes: Sequence[Scored], parents: Mapping[str, str]) -> tuple[Agr
     for name, entries in grouped.items():
         reference = references[name]
         found += [_compared("place", reference, entry) for entry in entries if entry is not reference]
-        found += _with_parent(reference, grouped.get(parents.get(name, ""), []))
+        found += _with_parent(reference, grouped.get(parents.get(name, ""), []), seed)
     return tuple(found)
 
 
@@ -77,10 +85,28 @@ def _plainness(entry: Scored) -> tuple[bool, ...]:
     )
 
 
-def _with_parent(entry: Scored, parent: Sequence[Scored]) -> Iterator[Agreement]:
+def _with_parent(entry: Scored, parent: Sequence[Scored], seed: int) -> Iterator[Agreement]:
     if parent:
         same = [other for other in parent if str(other.place) == str(entry.place) and not other.reason]
-        yield _compared("parent", same[0] if same else min(parent, key=_plainness), entry)
+        reference = same[0] if same else min(parent, key=_plainness)
+        compared = _compared("parent", reference, entry)
+        yield compared if compared.reason else compared.model_copy(update=_areas(reference, entry, seed))
+
+
+def _areas(parent: Scored, here: Scored, seed: int) -> dict[str, float]:
+    """Return the difference of the AUCs, with its interval where there are groups enough; nothing with one class."""
+    shared = [path for path in parent.scores if path in here.scores]
+    labels = [here.labels.get(path) == "fake" for path in shared]
+    mine, theirs = ([entry.scores[path] for path in shared] for entry in (here, parent))
+    if not np.all(np.isfinite([mine, theirs])):
+        return {}
+    area, before = metrics.roc_auc(labels, mine), metrics.roc_auc(labels, theirs)
+    if area is None or before is None:
+        return {}
+    groups = [here.groups.get(path, "") for path in shared]
+    ends = statistics.auc_difference(labels, mine, theirs, groups, seed)
+    known = {"auc_difference": area - before}
+    return known | ({"auc_difference_low": ends.low, "auc_difference_high": ends.high} if ends else {})
 
 
 def _compared(kind: str, reference: Scored, here: Scored) -> Agreement:
@@ -145,6 +171,15 @@ def difference(entry: Agreement) -> str:
     if entry.reason:
         return "not compared"
     return "bit-identical" if entry.identical else f"{entry.largest_difference:.1e}"
+
+
+def areas(entry: Agreement) -> str:
+    """Return the difference of the AUCs in words, with its 95 % interval where there is one; "" where there is none."""
+    if entry.auc_difference is None:
+        return ""
+    ends = (entry.auc_difference_low, entry.auc_difference_high)
+    interval = f" ({ends[0]:+.4f} to {ends[1]:+.4f})" if ends[0] is not None and ends[1] is not None else ""
+    return f"{entry.auc_difference:+.4f}{interval}"
 
 
 def suspects(entry: Agreement) -> list[str]:

@@ -65,6 +65,18 @@ def megabytes(run: Run, cell: Cell) -> str:
     return number(sizes[cell.key.variant] / 1e6) if cell.key.variant in sizes else NONE
 
 
+def packed(run: Run) -> bool:
+    """Return whether any variant has a packed size, which then is a column of its own."""
+    return any(variant.packed_bytes is not None for variant in run.variants)
+
+
+def packed_megabytes(run: Run, cell: Cell) -> str:
+    """Return the size of a cell's weights in as few bits as each has, in MB (1e6 bytes): storage, not what ran."""
+    sizes = {variant.name: variant.packed_bytes for variant in run.variants}
+    size = sizes.get(cell.key.variant)
+    return NONE if size is None else number(size / 1e6)
+
+
 def notes(run: Run) -> Iterator[str]:
     """Yield what a reader must know of each target."""
     for target in run.targets:

@@ -93,6 +93,7 @@ def environment() -> jinja2.Environment:
         "millions": instructions.millions,
         "spread": instructions.spread,
         "difference": agreement.difference,
+        "areas": agreement.areas,
         "plain": lambda name: str(name).replace("_", " "),
     }
     return environment
@@ -137,6 +138,7 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "night": nights.sentence(run.night) if run.night else "",
         "style": Markup(asset("report.css")),  # noqa: S704  a file of ours
         "real": [group for group in groups if not group.target.emulated],
+        "packed": figures.packed(run),
         "emulated": [group for group in groups if group.target.emulated],
         "legend": drawings.legend(run, looks, settings),
         "distribution": list(drawings.distributions(settings, looks, frames)),

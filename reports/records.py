@@ -309,6 +309,7 @@ class Variant(Record):
     files: tuple[VariantFile, ...] = ()  # all of them, the model file first; () in runs of older versions
     parent: str = ""
     techniques: tuple[str, ...] = ()
+    packed_bytes: int | None = None  # of the weights in as few bits as each has: storage, not what ran
     parameters: int | None = None
     macs: int | None = None
     threshold: float = 0.5
@@ -539,6 +540,11 @@ class Agreement(Record):
     largest_face: str = ""
     flips: int = 0
     flipped: tuple[Flip, ...] = ()  # the first ones, in the order of the faces
+    auc_difference: float | None = (
+        None  # here minus the parent, on the same faces; None between places, or of one class
+    )
+    auc_difference_low: float | None = None  # 95 %, None where the groups are too few to tell
+    auc_difference_high: float | None = None
     confounders: tuple[Confounder, ...] = ()
 
 

@@ -59,13 +59,14 @@ CELL_COLUMNS = (
         for name in FIGURES
         for column in ((name, f"{name}_low", f"{name}_high") if name in WITH_ENDS else (name,))
     ),
-    *("bytes", "parameters", "macs", "parent", "techniques", "sha256"),
+    *("bytes", "packed_bytes", "parameters", "macs", "parent", "techniques", "sha256"),
 )
 
 AGREEMENT_COLUMNS = (
     *("run", "kind", "variant", "target", "runtime", "provider"),
     *("reference_variant", "reference_target", "reference_runtime", "reference_provider"),
-    *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped", "differs_in", "reason"),
+    *("faces", "identical", "largest_difference", "largest_face", "flips", "flipped"),
+    *("auc_difference", "auc_difference_low", "auc_difference_high", "differs_in", "reason"),
 )
 
 
@@ -127,6 +128,7 @@ def agreement_rows(run: Run) -> Iterator[dict[str, object]]:
             "largest_face": entry.largest_face,
             "flips": entry.flips if compared else None,
             "flipped": " ".join(flip.path for flip in entry.flipped),
+            **entry.model_dump(include={"auc_difference", "auc_difference_low", "auc_difference_high"}),
             "differs_in": " ".join(confounder.name for confounder in entry.confounders),
             "reason": entry.reason,
         }
@@ -162,9 +164,10 @@ def _figures(cell: Cell) -> dict[str, float | None]:
 
 def _variant(variant: Variant | None) -> dict[str, object]:
     if variant is None:
-        return dict.fromkeys(("bytes", "parameters", "macs", "parent", "techniques", "sha256"))
+        return dict.fromkeys(("bytes", "packed_bytes", "parameters", "macs", "parent", "techniques", "sha256"))
     return {
         "bytes": variant.bytes,
+        "packed_bytes": variant.packed_bytes,
         "parameters": variant.parameters,
         "macs": variant.macs,
         "parent": variant.parent,

@@ -77,6 +77,8 @@ def table(run: Run, target: Target) -> Table:
     # Frames per second of an emulator are good for nothing; instructions, where they are counted, are.
     for name in ("thr", "p50 ms", "p95", "M instr" if target.emulated else "fps", "MiB", "AUC", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)
+    if figures.packed(run):
+        shown.add_column("packed", justify="right", no_wrap=True)
     shown.add_column("trust", no_wrap=True)
     mixed = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
     for cell in cells:
@@ -168,13 +170,15 @@ def notebook(run: Run) -> str:
     """Return headline and table as a piece of HTML, everything escaped: for `_repr_html_`."""
     from markupsafe import Markup, escape  # noqa: PLC0415
 
-    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("target", *_NAMES))
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("target", *_names(run)))
     rows = Markup("").join(_html_row((cell.key.target, *_row(run, cell), figures.standing(cell))) for cell in run.cells)
     title = escape(run.headline or headline(run))
     return f"<p><strong>{title}</strong></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-_NAMES = ("variant", "threads", "p50 ms", "p95 ms", "fps", "peak MiB", "AUC", "size MB", "trust")
+def _names(run: Run) -> tuple[str, ...]:
+    packed = ("packed MB",) if figures.packed(run) else ()
+    return ("variant", "threads", "p50 ms", "p95 ms", "fps", "peak MiB", "AUC", "size MB", *packed, "trust")
 
 
 def _html_row(values: tuple[str, ...]) -> str:
@@ -194,6 +198,7 @@ def _row(run: Run, cell: Cell, emulated: bool = False) -> tuple[str, ...]:
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),
         figures.megabytes(run, cell),
+        *([figures.packed_megabytes(run, cell)] if figures.packed(run) else []),
     )
 
 

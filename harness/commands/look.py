@@ -81,6 +81,7 @@ def _variants(words: tuple[str, ...]) -> list[dict[str, Any]]:
             "format": variant.format,
             "input": str(variant.manifest.input),
             "size_mb": round(variant.bytes / 1e6, 2),
+            "packed_mb": _megabytes(variant.manifest.packed_bytes),
             "parent": variant.manifest.parent,
             "techniques": list(variant.manifest.techniques),
             "path": str(variant.path),
@@ -126,7 +127,7 @@ def _print_rows(rows: list[dict[str, Any]], what: str) -> None:
     if not rows:
         click.echo(f"There are no {what} yet.", err=True)
         return
-    columns = [column for column in rows[0] if column != "path"]
+    columns = [column for column in rows[0] if column != "path" and _told(rows, column)]
     table = Table(*(column.replace("_mb", ", MB") for column in columns))
     for row in rows:
         table.add_row(*(Text(_shown(row[column])) for column in columns))
@@ -135,7 +136,18 @@ def _print_rows(rows: list[dict[str, Any]], what: str) -> None:
         click.echo("A run that was cut short goes on with: edgerig resume RUN", err=True)
 
 
+def _megabytes(size: int | None) -> float | None:
+    return None if size is None else round(size / 1e6, 2)
+
+
+def _told(rows: list[dict[str, Any]], column: str) -> bool:
+    """Return whether a column has anything to tell."""
+    return column != "packed_mb" or any(row[column] is not None for row in rows)
+
+
 def _shown(value: object) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, list):
         return ", ".join(value)
     return ("yes" if value else "") if isinstance(value, bool) else str(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -253,9 +254,14 @@ def _json(row: Row) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[Row]) -> None:
-    table = Table("family", "recipe", "backbone", "steps", "exports", "built")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for name in ("family", "recipe", "backbone", "steps", "exports", "built"):
+        table.add_column(name, overflow="fold")
+    before = ""
     for row in rows:
         recipe: Recipe = row.recipe
-        cells = (recipe.family, recipe.name, row.backbone, words.of(recipe), ", ".join(recipe.exports), row.standing)
+        family = recipe.family if recipe.family != before else ""
+        cells = (family, recipe.name, row.backbone, words.of(recipe), " ".join(recipe.exports), row.standing)
         table.add_row(*(Text(cell) for cell in cells))
+        before = recipe.family
     Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -145,7 +145,7 @@ def _agreement(state: State, cells: Sequence[Cell], passes: Mapping[str, Pass]) 
         if planned.scores_id in passes and planned.role == "candidate":
             first.setdefault(planned.scores_id, cell)
     parents = {variant.info.name: variant.info.parent for variant in state.plan.variants}
-    return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents)
+    return agreement([_scored(state, cell, passes[key]) for key, cell in first.items()], parents, state.plan.seed)
 
 
 def _scored(state: State, cell: Cell, done: Pass) -> Scored:
@@ -155,6 +155,7 @@ def _scored(state: State, cell: Cell, done: Pass) -> Scored:
         place=Place(variant=key.variant, target=key.target, runtime=key.runtime, provider=key.provider),
         scores={row["path"]: float(row["score"]) for row in done.rows if usable},
         labels={row["path"]: row["label"] for row in done.rows},
+        groups={row["path"]: row["group"] for row in done.rows},
         threshold=done.accuracy.threshold,
         fingerprint=cell.fingerprint,
         machine=identity.machine if identity else "",

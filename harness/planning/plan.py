@@ -323,6 +323,7 @@ def planned_variant(variant: Variant) -> PlannedVariant:
         bytes=variant.bytes,
         parent=manifest.parent,
         techniques=manifest.techniques,
+        packed_bytes=manifest.packed_bytes,
         parameters=manifest.parameters,
         macs=manifest.macs,
         threshold=manifest.threshold,

@@ -48,6 +48,14 @@ class TrainingFaces:
                 digest.update(hashlib.sha256(pictures.encoded(face)).digest())
         return digest.hexdigest()
 
+    @cached_property
+    def paired(self) -> bool:
+        """Whether a group of the training faces has an original and a fake of it."""
+        labels: dict[str, set[str]] = {}
+        for face in self.train.faces:
+            labels.setdefault(face.group, set()).add(face.label)
+        return any(len(found) > 1 for found in labels.values())
+
     def calibration(self, count: int, seed: int, spec: Input) -> Faces:
         """Return about so many training faces, both labels in their share, as the model is fed them."""
         return Faces(self.train.sample(count, seed), spec.spec())

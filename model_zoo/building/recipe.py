@@ -36,6 +36,7 @@ class Augment(Table):
     shift: Annotated[float, Field(ge=0, lt=1, description="share of the side by which it moves at most")] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness, contrast and saturation")] = 0.0
     gain: Annotated[float, Field(ge=0, lt=1, description="jitter of brightness alone")] = 0.0
+    lift: Annotated[float, Field(ge=0, lt=1, description="share of the range by which it is lifted or sunk")] = 0.0
     cast: Annotated[float, Field(ge=0, lt=1, description="jitter of each colour by itself")] = 0.0
     crop: Annotated[float, Field(ge=0, lt=1, description="share of the sides that is cut away at most")] = 0.0
 
@@ -113,13 +114,23 @@ class Defakeq(Table):
     """`do = "defakeq"`: our reading of DeFakeQ: bits by layer (HAQ), and a few channels kept and tuned (VEFT)."""
 
     do: Literal["defakeq"]
-    bits: Annotated[float, Field(gt=0, le=8, description="a weight, scales and kept channels counted")] = 3.2
-    haq: bool = True
-    veft: bool = True
-    kept: Annotated[float, Field(ge=0, lt=1, description="share of channels that stay fp16")] = 0.02
-    channels: Literal["random", "redundant"] = "random"
-    calibration: Annotated[int, Field(ge=8)] = 256
-    epochs: Annotated[int, Field(ge=1)] = 4
+    bits: Annotated[float, Field(gt=0, le=8)] = Field(
+        3.2, description="a weight: of the whole packed file with haq, else of each code, 2, 4 or 8"
+    )
+    haq: bool = Field(True, description="deal the bits out by layer; else all layers have the same")
+    pin: bool = Field(True, description="leave stem, depthwise convolutions and classifier at 8 bits")
+    veft: bool = Field(True, description="keep a few channels in float16 and tune what is float16, block by block")
+    kept: Annotated[float, Field(ge=0, lt=1)] = Field(0.02, description="share of a block's channels that veft keeps")
+    channels: Literal["random", "distinct"] = Field("random", description="which: any, or those least like the others")
+    calibration: Annotated[int, Field(ge=8)] = Field(256, description="training faces, half of them fakes")
+    epochs: Annotated[int, Field(ge=1)] = Field(10, description="times that veft sees them, for each block")
+    contrast: Weight = Field(0.01, description="weight of veft's contrastive loss at the last block")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if not self.haq and self.bits not in (2, 4, 8):
+            raise ValueError("'bits' must be 2, 4 or 8 where 'haq' does not mix them")
+        return self
 
 
 class Fit(Table):
@@ -127,6 +138,7 @@ class Fit(Table):
 
     do: Literal["fit"]
     on: Which = "faces"
+    components: Annotated[int, Field(ge=1, description="of the pixels, by principal component analysis")] = 64
 
 
 class Quantize(Table):

@@ -38,16 +38,14 @@ def _(table: Train) -> str:
 
 @step.register
 def _(table: Prune) -> str:
-    rounds = "at once" if table.rounds == 1 else f"in {table.rounds} rounds"
     how = [] if table.importance == "taylor" else [f"by {table.importance}"]
     how += [] if table.scope == "global" else ["each layer alike"]
-    return ", ".join([f"prune {_percent(table.amount)} of {table.of} {rounds}", *how, *_recovery(table.recover)])
+    return ", ".join([f"prune {_percent(table.amount)} of {table.of}", *how, _rounds(table)])
 
 
 @step.register
 def _(table: Sparsify) -> str:
-    rounds = [] if table.rounds == 1 else [f"in {table.rounds} rounds"]
-    return ", ".join([f"{_percent(table.amount)} of weights to zero", *rounds, *_recovery(table.recover)])
+    return ", ".join([f"{_percent(table.amount)} of weights to zero", _rounds(table)])
 
 
 @step.register
@@ -70,10 +68,14 @@ def _(table: Quantize) -> str:
     return _METHODS[table.method]
 
 
-def _recovery(table: Train | None) -> list[str]:
-    if table is None:
-        return []
-    return [f"recover {_epochs(table.epochs)}" + (f" taught by {table.teacher}" if table.teacher else "")]
+def _rounds(table: Prune | Sparsify) -> str:
+    """Return how often, and how long it is trained after each time: "5 x 1 epoch"."""
+    if table.recover is None:
+        return "at once" if table.rounds == 1 else f"{table.rounds} rounds"
+    often = "" if table.rounds == 1 else f"{table.rounds} x "
+    return (
+        often + _epochs(table.recover.epochs) + (f" taught by {table.recover.teacher}" if table.recover.teacher else "")
+    )
 
 
 def _epochs(count: int) -> str:

@@ -30,6 +30,7 @@ class Change:
         kept: share of the sides that is left by the crop.
         right, down: where the crop lies, shares of what is cut away.
         gains: factors of blue, green and red.
+        lift: levels that are added to all three.
         contrast, saturation: factors.
     """
 
@@ -42,6 +43,7 @@ class Change:
     right: float = 0.5
     down: float = 0.5
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    lift: float = 0.0
     contrast: float = 1.0
     saturation: float = 1.0
 
@@ -49,7 +51,7 @@ class Change:
     def drawn(cls, wanted: Augment, rng: np.random.Generator) -> Change:
         """Draw one; the stream of random numbers advances alike whatever is wanted."""
         chance, cut, right, down = map(float, rng.random(4))
-        angle, scale, dx, dy, gain, bright, contrast, saturation, *cast = map(float, rng.uniform(-1, 1, 11))
+        angle, scale, dx, dy, gain, lift, bright, contrast, saturation, *cast = map(float, rng.uniform(-1, 1, 12))
         gain = (1 + gain * wanted.gain) * (1 + bright * wanted.colour)
         blue, green, red = (gain * (1 + own * wanted.cast) for own in cast)
         return cls(
@@ -62,6 +64,7 @@ class Change:
             right=right,
             down=down,
             gains=(blue, green, red),
+            lift=255 * lift * wanted.lift,
             contrast=1 + contrast * wanted.colour,
             saturation=1 + saturation * wanted.colour,
         )
@@ -118,9 +121,9 @@ class Change:
 
     @cached_property
     def _colours(self) -> NDArray[np.float64] | None:
-        """Gains, contrast and saturation as one matrix [3, 4]: a single pass, clipped once."""
-        if {*self.gains, self.contrast, self.saturation} == {1.0}:
+        """Gains, lift, contrast and saturation as one matrix [3, 4]: a single pass, clipped once."""
+        if {*self.gains, self.contrast, self.saturation} == {1.0} and not self.lift:
             return None
         mixing = self.saturation * np.eye(3) + (1 - self.saturation) * _GREY[None, :]
-        offset = np.full((3, 1), (1 - self.contrast) * _MIDDLE)
+        offset = np.full((3, 1), (1 - self.contrast) * _MIDDLE + self.contrast * self.lift)
         return np.hstack([self.contrast * mixing * np.array(self.gains), offset])

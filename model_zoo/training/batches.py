@@ -38,12 +38,14 @@ class Batch:
         labels: 1 for fakes, int64 [faces].
         pairs: the first 2 x pairs faces are pairs, the original before its fake.
         edits: where the fake of each pair was edited, float32 [pairs, 1, 28, 28]; None where nobody asked.
+        weights: of the faces in the loss, float32 [faces].
     """
 
     tensors: tuple[NDArray[np.float32], ...]
     labels: NDArray[np.int64]
     pairs: int
-    edits: NDArray[np.float32] | None = None
+    edits: NDArray[np.float32] | None
+    weights: NDArray[np.float32]
 
 
 class Album:
@@ -117,11 +119,6 @@ class Loader:
         self._labels = album.labels
         self.batches = max(1, sum(map(len, self._units)) // size)
 
-    @property
-    def paired(self) -> bool:
-        """Whether there are originals with their fakes."""
-        return any(len(unit) == 2 for unit in self._units)
-
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, made ahead by threads."""
         order = np.random.default_rng([self._seed, number]).permutation(len(self._units))
@@ -138,14 +135,20 @@ class Loader:
         pictures = [change(self._album[place]) for unit, change in drawn for place in unit]
         tensors = tuple(fed(pictures, spec) for spec in self._specs)
         pairs = [(unit, change) for unit, change in drawn if len(unit) == 2]
-        maps = [self._edit(unit, change) for unit, change in pairs] if self._where else []
-        return Batch(tensors, self._labels[places], len(pairs), np.stack(maps)[:, None] if maps else None)
+        weights = np.ones(len(places), np.float32)
+        if not (self._where and pairs):
+            return Batch(tensors, self._labels[places], len(pairs), None, weights)
+        maps = np.stack([self._seen(unit, change) for unit, change in pairs])[:, None]
+        weights[: 2 * len(pairs)] = np.repeat([edits.weight(self._edit(unit)) for unit, _ in pairs], 2)
+        return Batch(tensors, self._labels[places], len(pairs), maps, weights)
 
-    def _edit(self, unit: Unit, change: Change) -> edits.Map:
-        original = self._album[unit[0]]
+    def _seen(self, unit: Unit, change: Change) -> edits.Map:
+        return edits.seen(self._edit(unit), self._album[unit[0]].shape[:2], change, self._specs[0])
+
+    def _edit(self, unit: Unit) -> edits.Map:
         if unit not in self._edits:
-            self._edits[unit] = edits.changed(original, self._album[unit[1]])
-        return edits.seen(self._edits[unit], original.shape[:2], change, self._specs[0])
+            self._edits[unit] = edits.changed(self._album[unit[0]], self._album[unit[1]])
+        return self._edits[unit]
 
 
 def plain(album: Album, spec: Input, size: int = 64) -> Iterator[NDArray[np.float32]]:

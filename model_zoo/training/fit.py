@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from edgerig import files, metrics
-from edgerig.errors import ConfigError, ModelError
+from edgerig.errors import ModelError
 from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.backbones import heads
 from model_zoo.building.recipe import Train
@@ -45,7 +45,7 @@ def train(
         `val_auc`, and `epochs` that were trained.
 
     Raises:
-        ConfigError: the table asks for what the faces or this machine do not have.
+        ConfigError: CUDA is asked for and not there.
         ModelError: the loss is no number any more.
     """
     with deterministic(context.device) as device:
@@ -85,16 +85,16 @@ class _Run:
 
     def __init__(self, net: Any, table: Train, context: Context, input: Input, device: Any, held: Held | None) -> None:
         torch.manual_seed(context.seed)
-        self.table, self.context, self.input, self.device = table, context, input, device
+        self.context, self.input, self.device = context, input, device
         self.held = held or (lambda: None)
         faces = context.faces_on(table.on)
+        self.table = table = _as_paired(table, faces.paired)
         teacher = context.teacher(table.teacher) if table.teacher else None
         inputs = [input, *([teacher.input] if teacher and teacher.input != input else [])]
         self.loader = Loader(
             Album(faces.train), inputs, table.augment, table.batch, context.seed, where=bool(table.where)
         )
         self.validation = Album(faces.val)
-        _require_pairs(table, self.loader)
         self.net = net.to(device, memory_format=torch.channels_last)
         self.learning = _freeze(net, table)
         self.held()
@@ -127,7 +127,7 @@ class _Run:
         done = number * self.loader.batches
         for at, batch in enumerate(self.loader.epoch(number)):
             for group in self.optimizer.param_groups:
-                group["lr"] = rates.rate(self.table, done + at, self.loader.batches)
+                group.update(rates.pace(self.table, done + at, self.loader.batches))
             loss = self._step(batch, number)
             if not math.isfinite(loss):
                 raise ModelError(
@@ -233,10 +233,9 @@ def _freeze(net: Any, table: Train) -> list[Any]:
     return [weight for weight in net.parameters() if weight.requires_grad]
 
 
-def _require_pairs(table: Train, loader: Loader) -> None:
-    asked = [key for key in ("rank", "where") if getattr(table, key)]
-    if asked and not loader.paired:
-        raise ConfigError(
-            f"'{asked[0]}' compares each fake with its own original, and no group of these faces has both.",
-            "Name the pairs in the column 'group' of labels.csv, or leave the key out.",
-        )
+def _as_paired(table: Train, paired: bool) -> Train:
+    """Return a table without what compares each fake with its own original, where no group of the faces has both.
+
+    Not refused: one recipe serves faces of both kinds, and the step that trains notes what did not happen.
+    """
+    return table if paired else table.model_copy(update={"rank": 0.0, "where": 0.0, "where_alone": 0})

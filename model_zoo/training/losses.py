@@ -35,25 +35,33 @@ class Objective:
             batch: the labels, and how many pairs.
             epoch: from 0; in the first `where_alone` nothing but "where" is asked.
         """
-        table = self._table
+        table, device = self._table, logits.device
+        weights = torch.from_numpy(batch.weights).to(device)
         parts = []
         if self._where and batch.edits is not None:
-            parts.append(table.where * self._where.loss(torch.from_numpy(batch.edits).to(logits.device)))
+            edits = torch.from_numpy(batch.edits).to(device)
+            parts.append(table.where * self._where.loss(edits, weights[: 2 * batch.pairs : 2]))
         if epoch >= table.where_alone or not parts:
-            parts.append(self._told(logits, tensors[-1], batch))
+            parts.append(self._told(logits, tensors[-1], batch, weights))
         return torch.stack(parts).sum()
 
-    def _told(self, logits: Any, fed: Any, batch: Batch) -> Any:
-        """The label, the rank in a pair, the teacher."""
+    def _told(self, logits: Any, fed: Any, batch: Batch, weights: Any) -> Any:
+        """The label, the teacher, the rank in a pair."""
         labels = torch.from_numpy(batch.labels).to(logits.device)
-        loss = functional.cross_entropy(logits, labels)
+        loss = weighed(functional.cross_entropy(logits, labels, reduction="none"), weights)
         if self._teacher is not None:
             with torch.no_grad():
                 taught = self._teacher(fed)
             loss = (1 - self._table.alpha) * loss + self._table.alpha * soft(logits, taught, self._table.temperature)
         if self._table.rank and batch.pairs:
-            loss = loss + self._table.rank * ranked(logits[: 2 * batch.pairs])
+            both = 2 * batch.pairs
+            loss = loss + self._table.rank * weighed(ranked(logits[:both]), weights[:both:2])
         return loss
+
+
+def weighed(losses: Any, weights: Any) -> Any:
+    """Return the mean of losses [n] under weights [n]."""
+    return (losses * weights).sum() / weights.sum()
 
 
 def soft(logits: Any, taught: Any, temperature: float) -> Any:
@@ -67,9 +75,9 @@ def soft(logits: Any, taught: Any, temperature: float) -> Any:
 
 
 def ranked(logits: Any) -> Any:
-    """Return the loss that ranks each fake above its own original; rows go original, fake, original, fake.
+    """Return the loss of each pair that ranks the fake above its original, [pairs]; rows go original, fake.
 
     It cancels the scene, which is most of the variance that a net from random weights has to see through.
     """
     score = logits[:, 1] - logits[:, 0]
-    return functional.softplus(score[0::2] - score[1::2]).mean()
+    return functional.softplus(score[0::2] - score[1::2])

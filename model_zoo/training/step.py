@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from model_zoo.backbones import heads, registry
+from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Train
 from model_zoo.building.trained import Context, Trained
 from model_zoo.training.fit import train
@@ -16,8 +17,15 @@ def apply(table: Train, trained: Trained, context: Context) -> Trained:
     heads.renew(trained.model, table.head)
     figures = train(trained.model, table, context, trained.input)
     technique = "distillation" if table.teacher else ""
-    note = "" if table.on == "faces" else f"Pretrained on other faces: {context.faces_on(table.on).name}."
-    return trained.then(technique, note, **figures)
+    return trained.then(technique, " ".join(_notes(table, context.faces_on(table.on))), **figures)
+
+
+def _notes(table: Train, faces: TrainingFaces) -> list[str]:
+    """Return what a reader of the figures must know."""
+    pretrained = [f"Pretrained on other faces: {faces.name}."] if table.on != "faces" else []
+    asked = [key for key in ("rank", "where") if getattr(table, key)]
+    alone = [f"No face of {faces.name} is paired with its original: {' and '.join(asked)} did nothing."]
+    return pretrained + (alone if asked and not faces.paired else [])
 
 
 def check(table: Train, backbone: str) -> None:

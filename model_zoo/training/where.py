@@ -47,14 +47,16 @@ class Localiser:
 
         return keep
 
-    def loss(self, edits: Any) -> Any:
+    def loss(self, edits: Any, weights: Any) -> Any:
         """Return the loss of the maps for the batch that the net has just seen.
 
         Args:
             edits: of the fakes of its pairs, [pairs, 1, rows, columns], 1 where a cell was edited.
+            weights: of the pairs, [pairs].
         """
-        asked = zip(self._names, self.heads, strict=True)
-        return torch.stack([_loss(head(self._seen[name])[: 2 * len(edits)], edits) for name, head in asked]).sum()
+        both, weights = 2 * len(edits), weights[:, None, None, None]
+        answers = [head(self._seen[name][:both]) for name, head in zip(self._names, self.heads, strict=True)]
+        return torch.stack([_loss(answer, edits, weights) for answer in answers]).sum()
 
     def remove(self) -> None:
         """Leave the net as it was."""
@@ -66,13 +68,15 @@ def _head(channels: int) -> Any:
     return nn.Sequential(nn.BatchNorm2d(channels), nn.Conv2d(channels, HIDDEN, 1), nn.ReLU(), nn.Conv2d(HIDDEN, 1, 1))
 
 
-def _loss(answer: Any, edits: Any) -> Any:
+def _loss(answer: Any, edits: Any, weights: Any) -> Any:
     """Return cross entropy of a map, and inside of what was edited the rank of the fake's cell over the original's."""
     cells = functional.interpolate(edits, answer.shape[-2:], mode="area")
     truth = torch.zeros_like(answer)
     truth[1::2] = cells
-    told = functional.binary_cross_entropy_with_logits(answer, truth, weight=1 + truth)
-    ranked = (functional.softplus(answer[0::2] - answer[1::2]) * cells).sum() / (cells.sum() + 1)
+    each = functional.binary_cross_entropy_with_logits(answer, truth, reduction="none") * (1 + truth)
+    told = (each * weights.repeat_interleave(2, 0)).mean() / weights.mean()
+    weighed = cells * weights
+    ranked = (functional.softplus(answer[0::2] - answer[1::2]) * weighed).sum() / (weighed.sum() + 1)
     return told + ranked
 
 

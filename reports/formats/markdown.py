@@ -36,8 +36,9 @@ def _lines(run: Run) -> Iterator[str]:
     yield ""
     if run.night:
         yield from _night(run.night)
-    yield "| " + " | ".join(_COLUMNS) + " |"
-    yield "|---|---|---|" + "---:|" * 6 + "---|"
+    packed = figures.packed(run)
+    yield "| " + " | ".join([*_COLUMNS[:-1], *(["packed MB"] if packed else []), _COLUMNS[-1]]) + " |"
+    yield "|---|---|---|" + "---:|" * (6 + packed) + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
     yield from _comparisons(run)
@@ -94,6 +95,7 @@ def _row(run: Run, cell: Cell) -> tuple[str, ...]:
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),
         figures.megabytes(run, cell),
+        *([figures.packed_megabytes(run, cell)] if figures.packed(run) else []),
         _plain(figures.standing(cell)),
     )
 

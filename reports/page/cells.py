@@ -17,6 +17,7 @@ class Row:
     techniques: str
     look: Style | None
     megabytes: float | None
+    packed: float | None  # MB
     p50: Metric | None
     share: float  # of the slowest p50 of the group, for the bar
     standing: str
@@ -65,6 +66,7 @@ def row(run: Run, cell: Cell, looks: dict[str, Style], slowest: float) -> Row:
         techniques=", ".join(variant.techniques) if variant else "",
         look=looks.get(cell.key.variant),
         megabytes=variant.bytes / 1e6 if variant else None,
+        packed=variant.packed_bytes / 1e6 if variant and variant.packed_bytes is not None else None,
         p50=p50,
         share=(p50.value or 0.0) / slowest if p50 and slowest else 0.0,
         standing=figures.standing(cell),

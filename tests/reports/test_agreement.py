@@ -5,7 +5,9 @@ import io
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from reports import agreement, text
 from reports.agreement import MOST_FLIPPED, Scored
@@ -121,6 +123,42 @@ def test_a_variant_is_held_against_its_parent_on_the_same_place() -> None:
     assert (place.kind, against.kind, against.reference, against.flips) == ("place", "parent", parent[1].place, 1)
 
 
+def divided(gap: float, noise: float = 0.3, groups: int = 20) -> dict[str, Any]:
+    """Return scores that tell real from fake the better, the wider the gap; two faces a group."""
+    draw = np.random.default_rng(4)
+    names = [f"{label}/{number}" for number in range(groups) for label in ("real", "fake")]
+    return {
+        "scores": {name: float(draw.normal(gap * name.startswith("fake"), noise)) for name in names},
+        "labels": {name: name.split("/")[0] for name in names},
+        "groups": {name: name.split("/")[1] for name in names},
+    }
+
+
+def test_against_its_parent_a_variant_has_a_difference_of_auc_with_a_paired_interval() -> None:
+    parent, child = divided(0.8), divided(0.3)
+    _, entry = agreement.agreement(
+        [scored("pi4", variant="a", **parent), scored(variant="b", **child), scored(variant="a", **parent)], {"b": "a"}
+    )
+    assert entry.kind == "parent"
+    truth = [name.startswith("fake") for name in parent["labels"]]
+    expected = roc_auc_score(truth, [*child["scores"].values()]) - roc_auc_score(truth, [*parent["scores"].values()])
+    assert entry.auc_difference == pytest.approx(expected)
+    assert entry.auc_difference_low is not None
+    assert entry.auc_difference_high is not None
+    assert entry.auc_difference_low < expected < entry.auc_difference_high < 0
+    assert agreement.areas(entry).startswith(f"{expected:+.4f} ({entry.auc_difference_low:+.4f} to ")
+
+
+def test_the_interval_is_left_out_where_groups_are_few_and_the_difference_with_one_class() -> None:
+    few = divided(0.5, groups=5)
+    entry = only(scored(variant="a", **few), scored(variant="b", **few), parents={"b": "a"})
+    assert (entry.auc_difference, entry.auc_difference_low, agreement.areas(entry)) == (0.0, None, "+0.0000")
+    entry = only(scored(variant="a"), scored(variant="b"), parents={"b": "a"})
+    assert (entry.auc_difference, agreement.areas(entry)) == (None, "")
+    place = only(scored(**few), scored("pi4", **few))
+    assert place.auc_difference is None
+
+
 def test_without_a_second_place_there_is_nothing_to_say() -> None:
     assert agreement.agreement([scored()], {"net": "absent"}) == ()
 
@@ -147,6 +185,16 @@ def test_every_format_shows_it_and_nothing_of_it_is_markup(run: Run) -> None:
     assert HOSTILE not in page
     assert "scores on pi4, onnxruntime cpu differ by at most 0.6 " in FORMATS["markdown"](found, None)["summary.md"]
     assert "bit-identical" in text.as_text(found)
+
+
+def test_the_difference_of_auc_stands_in_table_and_page(run: Run) -> None:
+    passes = [scored(variant="a", **divided(0.8)), scored(variant="b", **divided(0.3))]
+    found = run.model_copy(update={"agreement": agreement.agreement(passes, {"b": "a"})})
+    (row,) = list(csv.DictReader(io.StringIO(FORMATS["csv"](found, None)["agreement.csv"])))
+    low, value, high = (float(row[f"auc_difference{end}"]) for end in ("_low", "", "_high"))
+    assert low < value < high < 0
+    assert f'<td class="n">{agreement.areas(found.agreement[0])}</td>' in render(found)
+    assert "AUC against it" not in render(shown(run))
 
 
 def test_a_run_of_one_place_has_no_section(run: Run) -> None:

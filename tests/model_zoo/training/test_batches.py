@@ -21,7 +21,7 @@ from model_zoo.training.augment import Change
 from model_zoo.training.batches import Album, Batch, Loader, ahead, as_trained, plain, units
 from tests.model_zoo.training.conftest import INPUT
 
-STRONG = Augment(rotate=20, scale=0.2, shift=0.1, colour=0.1, gain=0.1, cast=0.05, crop=0.2)
+STRONG = Augment(rotate=20, scale=0.2, shift=0.1, colour=0.1, gain=0.1, lift=0.02, cast=0.05, crop=0.2)
 NOTHING = Augment(flip=0)
 
 
@@ -123,7 +123,7 @@ def test_the_map_of_an_edit_moves_as_the_picture_does(augment: Augment, fit: str
     edit = edits.changed(original, fake)
     prepare = Preprocessor(spec, resized)
     for seed in range(4):
-        change = Change.drawn(augment.model_copy(update={"colour": 0.0}), np.random.default_rng(seed))
+        change = Change.drawn(augment.model_copy(update={"colour": 0.0, "lift": 0.0}), np.random.default_rng(seed))
         difference = np.abs(prepare(change(fake)).copy() - prepare(change(original))).mean((0, 1))
         there = cv2.resize(difference, (edits.GRID, edits.GRID), interpolation=cv2.INTER_AREA) > 0.05
         told = edits.seen(edit, original.shape[:2], change, spec) > 0.5
@@ -146,7 +146,17 @@ def test_a_batch_tells_where_when_it_is_asked(small: TrainingFaces) -> None:
     assert next(loader(small.train).epoch(0)).edits is None
 
 
-@pytest.mark.parametrize("key", ["flip", "rotate", "scale", "shift", "colour", "gain", "cast", "crop"])
+def test_a_pair_without_an_edit_hardly_counts(small: TrainingFaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, fake = square()
+    first, second, *_ = (edits.changed(original, other) for other in (original, fake))
+    told = iter([first, second])
+    monkeypatch.setattr(edits, "changed", lambda *_: next(told))
+    batch = next(loader(replace(small.train, faces=small.train.faces[:4]), where=True).epoch(0))
+    assert sorted(batch.weights) == pytest.approx([0.1, 0.1, 1, 1])
+    assert (batch.weights[0::2] == batch.weights[1::2]).all()
+
+
+@pytest.mark.parametrize("key", ["flip", "rotate", "scale", "shift", "colour", "gain", "lift", "cast", "crop"])
 def test_each_key_of_augment_does_something_and_none_does_nothing(key: str) -> None:
     picture = np.random.default_rng(1).integers(0, 255, (40, 40, 3)).astype(np.uint8)
     assert np.array_equal(Change.drawn(NOTHING, np.random.default_rng(1))(picture), picture)

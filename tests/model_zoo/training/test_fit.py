@@ -175,12 +175,12 @@ def test_cuda_that_is_not_there_is_said(context: Make) -> None:
         trained(context(device="cuda"))
 
 
-def test_what_compares_pairs_refuses_faces_without(context: Make) -> None:
+def test_what_compares_pairs_is_left_out_on_faces_without(context: Make) -> None:
     alone = context().faces
     single = TrainingFaces.__new__(TrainingFaces)
     single.train = replace(alone.train, faces=tuple(replace(face, group=face.path) for face in alone.train.faces))
     single.val = alone.val
-    with pytest.raises(ConfigError, match="'rank' compares each fake"):
-        trained(context(faces=single), rank=1.0)
-    _, figures = trained(context(faces=single), epochs=1)
-    assert figures["epochs"] == 1
+    _, figures = trained(context(faces=single), epochs=1, rank=1.0, where=1.0)
+    assert figures == trained(context(faces=single), epochs=1)[1]
+    assert not single.paired
+    assert alone.paired

@@ -1,0 +1,52 @@
+"""The recipes that ship: each can be read, needs what is there, and is told in a line."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from model_zoo.backbones import registry
+from model_zoo.building import recipe as recipes
+from model_zoo.building import steps, words
+from model_zoo.building.recipe import Recipe
+
+SHELF = recipes.shelf()
+
+
+@pytest.mark.parametrize("recipe", SHELF.values(), ids=SHELF)
+def test_a_recipe_needs_what_is_there(recipe: Recipe) -> None:
+    line = recipes.needed(SHELF, recipe.name)
+    assert line[-1] is recipe
+    assert recipe.parent in {*SHELF, ""}
+    assert recipe.family
+    first = recipes.lineage(SHELF, recipe.name)[0]
+    registry.check(first.backbone, first.weights)
+    for step in recipe.steps:
+        with contextlib.suppress(ModuleNotFoundError):
+            steps.check(step, first.backbone)
+    assert len(words.of(recipe)) < 150
+
+
+def test_names_of_variants_do_not_meet() -> None:
+    names = [name for recipe in SHELF.values() for name in recipe.variants]
+    assert len(names) == len(set(names)) > 40
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "where"),
+    [
+        ("efficientnet-lite0-global05", "efficientnet-lite0-local05", {"scope"}),
+        ("efficientnet-lite0-pruned20", "efficientnet-lite0-oneshot20", {"rounds", "recover"}),
+    ],
+)
+def test_what_is_compared_differs_in_nothing_else(one: str, other: str, where: set[str]) -> None:
+    mine, theirs = SHELF[one], SHELF[other]
+    assert (mine.origin, mine.exports, mine.steps[1:]) == (theirs.origin, theirs.exports, theirs.steps[1:])
+    pruned, otherwise = mine.steps[0].model_dump(), theirs.steps[0].model_dump()
+    assert {key for key in pruned if pruned[key] != otherwise[key]} == where
+
+
+def test_distillation_differs_from_plain_training_in_its_teacher_alone() -> None:
+    plain, taught = (SHELF[name].steps[0].model_dump() for name in ("efficientnet-lite0", "efficientnet-lite0-kd"))
+    assert {key for key in plain if plain[key] != taught[key]} == {"teacher"}
