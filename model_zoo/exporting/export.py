@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch
+
 from edgerig import digest, files
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import SILENT, Teller, Trained
-from model_zoo.exporting.counts import Counts, counted
+from model_zoo.exporting.counts import counted
 from model_zoo.exporting.workshop import Made, Workshop
 
 
@@ -93,8 +95,7 @@ class Exporter:
             "file": path.name,
             **({"extra_files": [f"{name}.bin"]} if path.suffix == ".xml" else {}),
             "techniques": [*self._trained.techniques, *made.techniques],
-            "parameters": self._counts.parameters,
-            "macs": self._counts.macs,
+            **self._counts,
             "bytes": path.stat().st_size,
             "sha256": digest.of_file(path),
             "input": made.input.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
@@ -104,8 +105,11 @@ class Exporter:
         }
 
     @cached_property
-    def _counts(self) -> Counts:
-        return counted(self._trained.model, self._trained.input)
+    def _counts(self) -> dict[str, int]:
+        """What can be counted of a net; of a classifier nothing that would compare."""
+        if not isinstance(self._trained.model, torch.nn.Module):
+            return {}
+        return asdict(counted(self._trained.model, self._trained.input))
 
 
 def _lost(made: Made) -> str:

@@ -16,7 +16,7 @@ from edgerig.preprocess import OutputSpec
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import Trained
-from model_zoo.exporting import onnx_file, openvino_file, parity, running, tflite_file
+from model_zoo.exporting import classifier_file, onnx_file, openvino_file, parity, running, tflite_file
 from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder import graph
 from model_zoo.ladder.fidelity import Faces, Loss
@@ -72,7 +72,7 @@ class Workshop:
         if kind not in self._made:
             path = self._folder / f"float{SUFFIXES[kind]}"
             self._write(kind, path)
-            made = Made(path, _input(self._trained.input, kind))
+            made = Made(path, _input(self._trained.input, kind), self._output)
             answers = running.answers(path, Faces(self._checked.faces, made.input.spec()))
             parity.require(answers, self._answers, f"the {kind} file of {self._trained.backbone}")
             self._made[kind] = made
@@ -97,7 +97,9 @@ class Workshop:
         return Made(target, made.input, made.output, found.techniques, found.loss)
 
     def _write(self, kind: Format, path: Path) -> None:
-        if kind == "onnx":
+        if kind == "onnx" and not self._is_net:
+            classifier_file.write(self._trained.model, self._trained.input, path)
+        elif kind == "onnx":
             onnx_file.write(self._trained.model, self._trained.input, path)
         elif kind == "openvino":
             openvino_file.write(self.float("onnx").path, self._trained.input, path)
@@ -109,6 +111,14 @@ class Workshop:
             with quiet(f"{path.name} cannot be read"):
                 return Made(path, *tflite_file.described(path, self._trained.input))
         return Made(path, self._trained.input)
+
+    @property
+    def _is_net(self) -> bool:
+        return isinstance(self._trained.model, torch.nn.Module)
+
+    @property
+    def _output(self) -> Mapping[str, Any]:
+        return LOGITS if self._is_net else classifier_file.OUTPUT
 
     @cached_property
     def _prepared(self) -> Path:
@@ -124,6 +134,8 @@ class Workshop:
     @cached_property
     def _answers(self) -> NDArray[Any]:
         """The answers of the net itself, float64 [faces, 2]."""
+        if not self._is_net:
+            return classifier_file.answers(self._trained.model, self._checked.tensors())
         with torch.no_grad():
             rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in self._checked.tensors()]
         return np.concatenate(rows).astype(np.float64)
