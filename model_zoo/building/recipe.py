@@ -138,6 +138,7 @@ class Fit(Table):
 
     do: Literal["fit"]
     on: Which = "faces"
+    components: Annotated[int, Field(ge=1, description="of the pixels, by principal component analysis")] = 64
 
 
 class Quantize(Table):

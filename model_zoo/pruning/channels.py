@@ -18,7 +18,7 @@ from torch_pruning.pruner.importance import GroupMagnitudeImportance, GroupTaylo
 
 from model_zoo.building.recipe import Prune
 from model_zoo.manifest import Input
-from model_zoo.pruning import size
+from model_zoo.pruning import layers
 
 IMPORTANCES = {
     # Not divided by the mean of its layer, and summed over all that goes with a channel: what the loss would rise by
@@ -55,10 +55,10 @@ class Graph:
 
     def __init__(self, net: Any, spec: Input) -> None:
         self._names = {module: name for name, module in net.named_modules()}
-        self._head = net.get_submodule(size.head(net, spec))
+        self._head = net.get_submodule(layers.head(net, spec))
         net.requires_grad_()
         # A tuple: torch-pruning unpacks what it is given, and a tensor would lose its batch.
-        self._graph = DependencyGraph().build_dependency(net, (size.picture(spec),))
+        self._graph = DependencyGraph().build_dependency(net, (layers.picture(spec),))
 
     def groups(self) -> Iterator[tuple[str, Any]]:
         """Yield what is pruned together, by the name of the layer that makes it.
@@ -76,9 +76,9 @@ class Graph:
 
     def remove(self, channels: Mapping[str, Sequence[int]]) -> None:
         """Take channels out of the net, by the layer that makes them."""
-        layers = {name: module for module, name in self._names.items()}
+        modules = {name: module for module, name in self._names.items()}
         for name, numbers in channels.items():
-            made = layers[name]
+            made = modules[name]
             prune = self._graph.get_pruner_of_module(made).prune_out_channels
             self._graph.get_pruning_group(made, prune, sorted(numbers)).prune()
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from model_zoo.building.recipe import Prune
 from model_zoo.building.trained import Context, Trained
-from model_zoo.pruning import channels, size
+from model_zoo.exporting.counts import counted
+from model_zoo.pruning import channels
 
 UNITS = {"channels": "channels", "parameters": "parameters", "macs": "multiply-accumulates", "latency": "ms a frame"}
 
@@ -34,7 +35,7 @@ class Goal:
         if self.table.of == "latency":
             assert self.context.measure is not None  # Builder.check
             return self.context.measure(replace(self.trained, model=net))
-        found = size.of(net, self.trained.input)
+        found = counted(net, self.trained.input)
         return found.macs if self.table.of == "macs" else found.parameters
 
     def after(self, number: int, start: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from model_zoo.backbones import registry
 from model_zoo.building.recipe import Sparsify
 from model_zoo.building.trained import Context, Trained
 from model_zoo.manifest import Input
-from model_zoo.pruning import size
+from model_zoo.pruning import layers
 from model_zoo.pruning.kept import kept
 from model_zoo.training import fit
 
@@ -29,7 +30,7 @@ def apply(table: Sparsify, trained: Trained, context: Context) -> Trained:
     for number in range(1, table.rounds + 1):
         step = _Round(table, number, trained.input, context)
         net, found = kept(context.work / f"round-{number}.pt", step.of(net))
-    before, after = size.compressed(trained.model), size.compressed(net)
+    before, after = compressed(trained.model), compressed(net)
     zeros = _zeros(net)
     note = (
         f"{zeros:.1%} of its parameters are zero. No runtime here is faster, or needs less memory, for that; only "
@@ -82,8 +83,8 @@ class Masks:
     """
 
     def __init__(self, net: Any, spec: Input, share: float, scope: str) -> None:
-        head = size.head(net, spec)
-        self._weights = [layer.weight for name, layer in size.layers(net) if name != head]
+        head = layers.head(net, spec)
+        self._weights = [layer.weight for name, layer in layers.of(net) if name != head]
         ranked = [torch.cat([weight.detach().flatten() for weight in self._weights])]
         if scope == "local":
             ranked = [weight.detach().flatten() for weight in self._weights]
@@ -104,6 +105,13 @@ def _limit(magnitudes: Any, share: float) -> float:
     """Return the magnitude up to which so large a share of them lies, below any where that is none."""
     count = round(share * len(magnitudes))
     return float(magnitudes.kthvalue(count).values) if count else -1.0
+
+
+def compressed(net: Any) -> int:
+    """Return the bytes of all weights, float32 one after another, as gzip packs them (deflate, level 6)."""
+    packer = zlib.compressobj(6, wbits=31)
+    packed = sum(len(packer.compress(weight.detach().numpy().tobytes())) for weight in net.parameters())
+    return packed + len(packer.flush())
 
 
 def _zeros(net: Any) -> float:

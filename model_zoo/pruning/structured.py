@@ -11,7 +11,8 @@ from edgerig.errors import ConfigError, ModelError
 from model_zoo.backbones import registry
 from model_zoo.building.recipe import Prune
 from model_zoo.building.trained import Context, Trained
-from model_zoo.pruning import channels, gradients, size
+from model_zoo.exporting.counts import counted
+from model_zoo.pruning import channels, gradients
 from model_zoo.pruning.goal import UNITS, Goal, fewest
 from model_zoo.pruning.kept import kept
 from model_zoo.training import fit
@@ -46,7 +47,7 @@ class _Pruning:
         start = self._kept("start", lambda: self._goal.amount(net))
         for number in range(1, self._table.rounds + 1):
             net = self._round(net, number, start)
-        if size.of(net, self._spec) == size.of(self._trained.model, self._spec):
+        if counted(net, self._spec) == counted(self._trained.model, self._spec):
             raise ModelError(
                 f"no channel of {self._trained.backbone} can go: each layer keeps {self._table.round_to} channels, and "
                 f"{1 - self._table.most:.0%} of its own.",
@@ -105,7 +106,7 @@ class _Pruning:
         note = f"Structured pruning took {gone:.1%} of the {unit} away ({start:,.4g} to {reached:,.4g})"
         if not self._met:
             note += f", not the {table.amount:.0%} asked for: no more channels may go"
-        before, after = size.of(self._trained.model, self._spec), size.of(net, self._spec)
+        before, after = counted(self._trained.model, self._spec), counted(net, self._spec)
         figures = {
             "parameters_before": before.parameters,
             "parameters": after.parameters,

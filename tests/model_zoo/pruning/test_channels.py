@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from model_zoo.building.recipe import Prune
-from model_zoo.pruning import channels, size
+from model_zoo.exporting.counts import counted
+from model_zoo.pruning import channels, layers
 from model_zoo.pruning.channels import Graph, Slice
 from tests.model_zoo.training.conftest import INPUT
 
@@ -43,7 +44,7 @@ def answers(net: Any) -> Any:
         return net(PICTURES)
 
 
-def layers(slices: list[Slice]) -> dict[str, int]:
+def gone_of(slices: list[Slice]) -> dict[str, int]:
     """Return how many channels go of each layer."""
     found: dict[str, int] = {}
     for slice_ in slices:
@@ -58,7 +59,7 @@ def test_a_net_without_silent_channels_answers_as_before(hard: Any) -> None:
     for slice_ in firsts.values():
         hushed = silenced(hard, slice_)
         smaller = channels.without(hushed, INPUT, [slice_])
-        assert size.of(smaller, INPUT).parameters < size.of(hard, INPUT).parameters
+        assert counted(smaller, INPUT).parameters < counted(hard, INPUT).parameters
         assert torch.allclose(answers(smaller), answers(hushed), atol=1e-5), slice_.layer
         assert not torch.allclose(answers(smaller), answers(hard), atol=1e-5), slice_.layer
         hard = hushed  # the next layer goes as well
@@ -81,7 +82,7 @@ def test_logits_and_grouped_convolutions_are_left_alone(hard: Any) -> None:
 
 def test_more_slices_are_always_a_smaller_net(hard: Any) -> None:
     slices = order(hard)
-    sizes = [size.of(channels.without(hard, INPUT, slices[:count]), INPUT) for count in range(0, len(slices) + 1, 3)]
+    sizes = [counted(channels.without(hard, INPUT, slices[:count]), INPUT) for count in range(0, len(slices) + 1, 3)]
     assert sizes == sorted(sizes, key=lambda found: -found.parameters)
     assert sizes == sorted(sizes, key=lambda found: -found.macs)
 
@@ -112,7 +113,7 @@ def test_local_takes_alike_from_all_layers_and_global_where_least_is_lost(hard: 
     shares = {}
     for scope in ("local", "global"):
         slices = order(hard, scope=scope)
-        gone = layers(slices[: len(slices) // 2])
+        gone = gone_of(slices[: len(slices) // 2])
         shares[scope] = [gone.get(name, 0) / count for name, count in counts.items() if count >= 24]
     assert max(shares["local"]) - min(shares["local"]) <= 8 / 24
     assert max(shares["global"]) - min(shares["global"]) > 0.5
@@ -125,7 +126,7 @@ def test_sizes_are_those_that_one_counts_by_hand() -> None:
         torch.nn.Flatten(),
         torch.nn.Linear(1176, 2),
     )
-    found = size.of(net, INPUT)
+    found = counted(net, INPUT)
     assert found.parameters == (3 * 6 * 9 + 6) + 6 * 9 + (1176 * 2 + 2)
     assert found.macs == 16 * 16 * 3 * 6 * 9 + 14 * 14 * 6 * 9 + 1176 * 2
-    assert size.head(net, INPUT) == "3"
+    assert layers.head(net, INPUT) == "3"

@@ -16,7 +16,8 @@ from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Prune
 from model_zoo.building.store import Store
 from model_zoo.building.trained import Context, Trained
-from model_zoo.pruning import size, structured
+from model_zoo.exporting.counts import counted
+from model_zoo.pruning import structured
 from model_zoo.pruning.goal import fewest
 from model_zoo.training import fit
 from tests.model_zoo.training.conftest import INPUT
@@ -33,18 +34,18 @@ def pruned(net: Any, context: Context, **keys: Any) -> Trained:
 
 
 def milliseconds(trained: Trained) -> float:
-    return 1 + size.of(trained.model, INPUT).parameters / 1000
+    return 1 + counted(trained.model, INPUT).parameters / 1000
 
 
 @pytest.mark.parametrize("scope", ["global", "local"])
 @pytest.mark.parametrize("of", ["channels", "parameters", "macs", "latency"])
 def test_it_goes_as_far_as_asked_and_hardly_further(hard: Any, context: Make, of: str, scope: str) -> None:
-    before = size.of(hard, INPUT)
+    before = counted(hard, INPUT)
     done = pruned(hard, context(measure=milliseconds), of=of, amount=0.3, rounds=1, scope=scope)
     unit = {"latency": "ms"}.get(of, of)
     gone = 1 - done.figures[unit] / done.figures[f"{unit}_before"]
     assert 0.3 <= gone < 0.42
-    after = size.of(done.model, INPUT)
+    after = counted(done.model, INPUT)
     assert (done.figures["parameters_before"], done.figures["macs_before"]) == (before.parameters, before.macs)
     assert (done.figures["parameters"], done.figures["macs"]) == (after.parameters, after.macs)
     assert done.techniques == (f"structured pruning (taylor, {scope}, one shot)",)
@@ -66,7 +67,7 @@ def test_each_round_takes_alike_and_the_trained_net_goes_on(
     seen: list[tuple[str, float]] = []
 
     def train(net: Any, recover: Any, context: Context, spec: Any, *, name: str) -> dict[str, float]:
-        seen.append((name, size.of(net, INPUT).parameters / first))
+        seen.append((name, counted(net, INPUT).parameters / first))
         with torch.no_grad():
             net.classifier.bias += 1
         if len(seen) == stop:
@@ -74,7 +75,7 @@ def test_each_round_takes_alike_and_the_trained_net_goes_on(
         return {"val_auc": 0.5 + len(seen) / 10}
 
     monkeypatch.setattr(fit, "train", train)
-    first, stop = size.of(hard, INPUT).parameters, 2
+    first, stop = counted(hard, INPUT).parameters, 2
     bias = hard.classifier.bias.detach().clone()
     recovered = {"rounds": 3, "amount": 0.3, "recover": {"epochs": 1, "teacher": "b0"}}
     with pytest.raises(KeyboardInterrupt):
