@@ -17,6 +17,7 @@ from edgerig.errors import ConfigError
 from harness import config, recipe_page, schemas
 from model_zoo import manifest
 from model_zoo.building import recipe
+from model_zoo.manifest import Table
 from reports import files
 from tests.support import models
 
@@ -54,7 +55,8 @@ def test_the_command_writes_them(tmp_path: Path) -> None:
 def test_the_page_of_a_recipes_keys_is_up_to_date() -> None:
     stored = (ROOT / "docs" / "schema" / recipe_page.NAME).read_text(encoding="utf-8")
     assert stored == recipe_page.text(), "run: python -m harness.schemas docs/schema"
-    for table in (recipe.Recipe, recipe.Augment, *recipe.STEPS.values()):
+    tables: list[type[Table]] = [recipe.Recipe, recipe.Augment, *recipe.STEPS.values()]
+    for table in tables:
         keys = (field.alias or name for name, field in table.model_fields.items())
         assert all(f"| `{key}` |" in stored for key in keys)
 
