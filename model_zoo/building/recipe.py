@@ -149,8 +149,12 @@ class Quantize(Table):
     do: Literal["quantize"]
     method: Literal["static", "mixed", "dynamic", "weights", "fp16"] = "static"
     calibration: Annotated[int, Field(ge=8, description="training faces")] = 300
-    auc_drop: Annotated[float, Field(ge=0, le=1, description="most that mixed may lose, on validation faces")] = 0.01
-    flips: Annotated[float, Field(ge=0, le=1, description="most decisions that mixed may change, a share")] = 0.03
+    auc_drop: float | None = Field(
+        None, ge=0, le=1, description="most that may be lost, on validation faces: .01 with mixed, else .05"
+    )
+    flips: float | None = Field(
+        None, ge=0, le=1, description="share of decisions that may change: .03 with mixed, else .2"
+    )
 
 
 Step = Annotated[Train | Prune | Sparsify | Qat | Defakeq | Fit | Quantize, Field(discriminator="do")]
