@@ -67,8 +67,7 @@ class Split(nn.Module):
         return torch.cat([self.coded(fed), self.kept(fed)], self.dimension).index_select(self.dimension, self.order)
 
 
-def require(rows: Rows) -> None:
-    """Raise ConfigError where a plan asks for what LiteRT cannot run."""
+def _require(rows: Rows) -> None:
     for row in rows:
         if row["shape"][1] == 1 and len(row["shape"]) == 4 and row["bits"] < 8:
             raise ConfigError(
@@ -83,7 +82,11 @@ def rendered(net: Any, rows: Rows) -> tuple[Any, dict[bytes, int]]:
     Args:
         net: with rounded weights.
         rows: the layers of its plan.
+
+    Raises:
+        ConfigError: the plan asks for what LiteRT cannot run.
     """
+    _require(rows)
     copied, bits = copy.deepcopy(net), {}
     for row in rows:
         layer = copied.get_submodule(row["layer"])
