@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
+from torch import nn
 
-nn = torch.nn
 NAMES = ("classifier", "fc", "head")  # of timm and torchvision, outermost
+DROPOUT = 0.3
 Kind = Literal["kept", "linear", "dense"]
 
 
@@ -24,22 +24,32 @@ def of(net: Any) -> Any:
     return getattr(net, name_of(net))
 
 
-def last(head: Any) -> Any:
-    """Return the layer that gives the logits."""
-    return [module for module in head.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+def _layers(head: Any) -> list[tuple[str, Any]]:
+    return [(name, part) for name, part in head.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
 
 
 def quiet(net: Any) -> None:
-    """Let a net with new weights begin with logits of nothing.
+    """Let a net begin with logits of nothing.
 
     A random classifier starts with a loss of 1.4 and drowns what the localiser has to say: nothing was learnt in 400
-    steps with it, and where to look within 160 without (MobileNetV3-small on drawn faces). Not where a ReLU comes
-    after, through which zeros learn nothing (SqueezeNet).
+    steps with it, and where to look within 160 without (MobileNetV3-small on drawn faces).
     """
-    layer = last(of(net))
-    if isinstance(layer, nn.Linear):
-        nn.init.zeros_(layer.weight)
+    _, layer = _layers(of(net))[-1]
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def widen(net: Any, classes: int) -> None:
+    """Give a net so many logits, its last layer begun anew."""
+    path, layer = _layers(of(net))[-1]
+    new = (
+        nn.Linear(layer.in_features, classes)
+        if isinstance(layer, nn.Linear)
+        else nn.Conv2d(layer.in_channels, classes, layer.kernel_size)
+    )
+    net.set_submodule(".".join(filter(None, (name_of(net), path))), new)
+    quiet(net)
 
 
 def renew(net: Any, kind: Kind) -> None:
@@ -47,20 +57,31 @@ def renew(net: Any, kind: Kind) -> None:
 
     Args:
         net: is changed in place.
-        kind: "linear" begins the last layer anew; "dense" puts a hidden layer with batch norm and dropout before it.
+        kind: "linear" begins the last layer anew; "dense" makes all of it global average pooling, a hidden layer with
+            batch norm, ReLU and dropout, and the logits.
     """
     if kind == "kept":
         return
-    layer = last(of(net))
-    layer.reset_parameters()
-    if kind == "dense" and isinstance(layer, nn.Linear):
-        hidden = max(8, min(128, layer.in_features // 4))
-        dense = nn.Sequential(
-            nn.Linear(layer.in_features, hidden),
-            nn.BatchNorm1d(hidden),
-            nn.ReLU(),
-            nn.Dropout(0.3),
-            nn.Linear(hidden, layer.out_features),
-        )
-        setattr(net, name_of(net), dense)
+    if kind == "dense":
+        setattr(net, name_of(net), _dense(net))
+    else:
+        _layers(of(net))[-1][1].reset_parameters()
     quiet(net)
+
+
+def _dense(net: Any) -> Any:
+    first, pooling = _layers(of(net))[0][1], []
+    features = first.in_features if isinstance(first, nn.Linear) else first.in_channels
+    if isinstance(first, nn.Conv2d):
+        pooling = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    elif isinstance(pool := getattr(net, "avgpool", None), nn.AdaptiveAvgPool2d) and pool.output_size == (7, 7):
+        net.avgpool, features = nn.AdaptiveAvgPool2d(1), features // 49  # VGG
+    hidden = max(8, min(128, features // 4))
+    return nn.Sequential(
+        *pooling,
+        nn.Linear(features, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(hidden, 2),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 _KEPT: list[Any] = []
 
 
-def create(name: str, weights: str, seed: int) -> Any:
-    """Return a net with two logits, in eval mode."""
-    torch.manual_seed(seed)
-    return timm().create_model(name, pretrained=weights == "imagenet", num_classes=2).eval()
+def create(name: str, *, pretrained: bool) -> Any:
+    """Return a net with two logits; weights that are not pretrained are drawn from torch's random numbers."""
+    library = timm()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; what came of them is told by us
+    return library.create_model(name, pretrained=pretrained, num_classes=2)
 
 
 def timm() -> Any:

@@ -114,14 +114,17 @@ class Builder:
     def check(self, name: str) -> None:
         """Raise ConfigError before anything is built where a recipe, or one that it needs, cannot be."""
         from model_zoo.backbones import registry  # noqa: PLC0415 - see steps
+        from model_zoo.exporting import possible  # noqa: PLC0415
 
         for recipe in recipes.needed(self.shelf, name):
-            first = recipes.lineage(self.shelf, recipe.name)[0]
+            line = recipes.lineage(self.shelf, recipe.name)
+            first = line[0]
             try:
                 registry.check(first.backbone, first.weights)
                 self._check_order(recipe)
                 for step in recipe.steps:
                     self._check(step, first.backbone)
+                possible.check(recipe, first.backbone, {step.do for before in line for step in before.net_steps})
             except ConfigError as error:
                 raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
 

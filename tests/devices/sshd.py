@@ -176,8 +176,8 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a command of this controller runs with."""
-        return {**os.environ, "HOME": str(self.home), "SSH_AUTH_SOCK": "", "NO_COLOR": "1"}
+        """What a command of this controller runs with, besides what this process does; no agent that has keys."""
+        return {"HOME": str(self.home), "NO_COLOR": "1"}
 
     def knows(self, *devices: Sshd) -> None:
         """Have been at these devices before, and be let in by them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_two_controllers_at_one_board(workplace: Workplace, board: Sshd, monkeyp
 
     with Lease(config.load(workplace.folder / "edgerig.toml").target("board"), "first"):
         assert [row["run"] for row in workplace.json("leases")] == ["first"]
-        assert "is held by" in workplace.run("clean", "board", code=3).stderr
-        failed = [step["step"] for step in workplace.json("doctor", "board", code=3) if step["standing"] == "failed"]
-        assert failed == ["lease"]
+        assert "is held by" in workplace.apart("clean", "board", code=3).stderr
+        steps = json.loads(workplace.apart("doctor", "board", "--json", code=3).stdout)
+        assert [step["step"] for step in steps if step["standing"] == "failed"] == ["lease"]
     assert [row["state"] for row in workplace.json("leases")] == ["free"]

@@ -1,20 +1,34 @@
-"""The command line as people run it: a process of its own, in a folder of its own."""
+"""The command line as people run it, in a folder of its own: in this process, or in one of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+
+from harness import cli, workflow
+from harness.devices import session
+from harness.planning import method
 
 PATIENCE_S = 60.0
+PAUSE_S = 0.05
+
+# Of a setting: rounds, frames and seconds of a round, frames and seconds of its warm-up.
+Settings = Mapping[str, tuple[int, int, float, int, float]]
+
+# The seconds are what lets people trust a median; no test here does.
+SHORT: Settings = {"default": (5, 16, 0.0, 10, 0.0), "quick": (2, 16, 0.0, 10, 0.0)}
 
 
 class Workplace:
@@ -22,29 +36,58 @@ class Workplace:
 
     Args:
         folder: where commands run.
+        settings: the rounds that are measured by commands in this process, instead of the product's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings = SHORT) -> None:
         self.folder = folder
+        self.settings = settings
         self.environment = {**os.environ, "EDGERIG_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
 
     def run(self, *words: object, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run `edgerig WORDS` to its end; the exit code is checked unless it is None."""
-        done = subprocess.run(
-            self._argv(words), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
-        if code is not None:
-            assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done
+        """Run `edgerig WORDS` to its end, in this process; the exit code is checked unless it is None.
+
+        All of the controller's imports, a second and more of them, are there already, and rounds are short.
+        """
+        out, err = io.StringIO(), io.StringIO()
+        with self._inside(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            ended = cli.main([*map(str, words)])
+        return _checked(subprocess.CompletedProcess([*map(str, words)], ended, out.getvalue(), err.getvalue()), code)
+
+    def apart(self, *words: object, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run `edgerig WORDS` to its end as people do: a process of its own, and rounds as long as they are."""
+        argv = self._argv(words)
+        done = subprocess.run(argv, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
+        return _checked(done, code)
 
     def json(self, *words: object, code: int = 0) -> Any:
-        """Run `edgerig WORDS --json` and return what it printed."""
+        """Run `edgerig WORDS --json` in this process and return what it printed."""
         return json.loads(self.run(*words, "--json", code=code).stdout)
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        """Start `edgerig WORDS` and return the process."""
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Let this process be where and what a process of the workplace's would be."""
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setattr(sys, "stdin", io.StringIO())
+            for name in os.environ.keys() - self.environment.keys():
+                patch.delenv(name)
+            for name, value in (self.environment | {"COLUMNS": "80"}).items():
+                patch.setenv(name, value)
+            for name, numbers in self.settings.items():
+                patch.setitem(method._SETTINGS, name, numbers)
+            for module in (session, workflow):  # pauses before a device is tried again
+                patch.setattr(module, "PAUSE_S", PAUSE_S)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGTERM, before)
+
+    def start(self, *words: object, short: bool = False) -> subprocess.Popen[str]:
+        """Start `edgerig WORDS` and return the process; its rounds are the product's, or as short as in this one."""
         return subprocess.Popen(
-            self._argv(words),
+            short_argv(*words) if short else self._argv(words),
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -79,6 +122,20 @@ class Workplace:
 
     def _argv(self, words: tuple[object, ...]) -> list[str]:
         return [sys.executable, "-m", "harness", *map(str, words)]
+
+
+def short_argv(*words: object, settings: Settings = SHORT) -> list[str]:
+    """Return what is `edgerig WORDS` in a process of its own, but for rounds that are short."""
+    program = (
+        f"from harness import cli\nfrom harness.planning import method\nmethod._SETTINGS |= {settings}\ncli.entry()"
+    )
+    return [sys.executable, "-c", program, *map(str, words)]
+
+
+def _checked(done: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
+    if code is not None:
+        assert done.returncode == code, f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def _command(process: psutil.Process) -> str:

@@ -297,9 +297,9 @@ def test_commands_say_who_has_a_device(workplace: Workplace, monkeypatch: pytest
     measure = ("run", "--variants", "models", "--faces", "faces", "--target", "here", "--quick")
     with Lease(profile.resolve("here", {"here": {"architecture": ""}}), "mine"):
         assert [row["run"] for row in workplace.json("leases")] == ["mine"]
-        cell = workplace.json(*measure, code=4)["cells"][0]
+        cell = json.loads(workplace.apart(*measure, "--json", code=4).stdout)["cells"][0]
         assert (cell["outcome"], f"here is held by {lease.this_owner('').who}" in cell["reason"]) == ("lost", True)
-        steps = workplace.json("doctor", "here", code=3)
+        steps = json.loads(workplace.apart("doctor", "here", "--json", code=3).stdout)
         assert [step["step"] for step in steps if step["standing"] == "failed"] == ["lease"]
         waiting = workplace.start(*measure, "--wait", "--json")
         waited(lambda: len(list(workplace.folder.glob("runs/*/journal.jsonl"))) == 2)

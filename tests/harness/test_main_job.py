@@ -59,7 +59,8 @@ class Finished(NamedTuple):
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Return a quick run of four cells, measured once for all tests here."""
     workplace = _furnished(Workplace(tmp_path_factory.mktemp("finished")))
-    record = workplace.json(*MEASURE, "--quick", "--threads", "1,2", "--profile", "--tag", "night")
+    words = ("--quick", "--threads", "1,2", "--profile", "--tag", "night", "--json")
+    record = json.loads(workplace.apart(*MEASURE, *words).stdout)
     return Finished(workplace, workplace.folder / record["folder"], record)
 
 
@@ -160,7 +161,7 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_a_report(bench: Workplace, n
 
 
 def test_a_killed_run_goes_on_where_it_stood(bench: Workplace) -> None:
-    process = bench.start(*MEASURE, "--budget", "4")
+    process = bench.start(*MEASURE, "--budget", "4", short=True)
     folder = bench.wait_for_rounds(3)
     process.kill()
     process.communicate()
@@ -184,7 +185,7 @@ def test_a_second_controller_is_refused(bench: Workplace) -> None:
 
 
 def test_a_model_that_changed_since_is_not_mixed_in(bench: Workplace) -> None:
-    process = bench.start(*MEASURE)
+    process = bench.start(*MEASURE, short=True)
     folder = bench.wait_for_rounds(1)
     bench.stopped(process, signal.SIGTERM)
     (bench.folder / "models" / "scripted.null").write_text("{}")

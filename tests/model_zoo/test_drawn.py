@@ -29,9 +29,7 @@ from model_zoo import faceset
 from model_zoo.drawn import CATEGORIES, REAL, Traits, draw, traits, write_set
 from model_zoo.drawn.__main__ import main
 from model_zoo.drawn.packing import plan
-
-SEED = 424_242
-PAIRS = 150
+from tests.model_zoo.conftest import SEED
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
@@ -54,12 +52,8 @@ class Drawn:
 
 
 @pytest.fixture(scope="module")
-def faces() -> list[Drawn]:
-    return [
-        Drawn(draw(SEED, index, category), category != REAL, index, traits(SEED, index))
-        for index in range(PAIRS)
-        for category in (REAL, CATEGORIES[index % len(CATEGORIES)])
-    ]
+def faces(unseen: dict[tuple[int, str], bytes]) -> list[Drawn]:
+    return [Drawn(jpeg, category != REAL, index, traits(SEED, index)) for (index, category), jpeg in unseen.items()]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reports import endurance
-from reports.records import Cell, Outcome, RealTime, Sustained, Vitals
-from tests.reports.synthetic import a_run
+from reports.records import Cell, Outcome, RealTime, Run, Sustained, Vitals
 
 
 def frames(*stretches: tuple[float, float]) -> NDArray[np.int64]:
@@ -54,8 +53,7 @@ def test_a_course_is_short_and_goes_from_end_to_end(seconds: int, ms: float) -> 
     assert course[0][0] <= seconds / 2 <= course[-1][0] + 1
 
 
-def cell_with(name: str, first: float, last: float) -> Cell:
-    whole, _ = a_run()
+def cell_with(whole: Run, name: str, first: float, last: float) -> Cell:
     cell = next(
         cell for cell in whole.cells if cell.outcome is Outcome.OK and not whole.target(cell.key.target).emulated
     )
@@ -80,11 +78,9 @@ def cell_with(name: str, first: float, last: float) -> Cell:
         ((10.0, 12.1), (10.1, 12.0), "the ranking at the beginning is that at the end"),
     ],
 )
-def test_whether_the_ranking_holds(one: tuple[float, float], other: tuple[float, float], said: str) -> None:
-    cells = (cell_with("small", *one), cell_with("large", *other))
-    whole, _ = a_run()
-    run = whole.model_copy(update={"cells": cells})
-    sentences = endurance.ranking(run)
+def test_whether_the_ranking_holds(run: Run, one: tuple[float, float], other: tuple[float, float], said: str) -> None:
+    cells = (cell_with(run, "small", *one), cell_with(run, "large", *other))
+    sentences = endurance.ranking(run.model_copy(update={"cells": cells}))
     assert said.format(cells[0].key.runtime) in sentences[0]
     assert len(sentences) == 1
 
