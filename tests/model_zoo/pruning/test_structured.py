@@ -50,12 +50,15 @@ def test_it_goes_as_far_as_asked_and_hardly_further(hard: Any, context: Make, of
     assert (done.figures["parameters"], done.figures["macs"]) == (after.parameters, after.macs)
     assert done.techniques == (f"structured pruning (taylor, {scope}, one shot)",)
     assert f"took {gone:.1%} of the" in done.notes[0]
-    assert "asked" not in done.notes[0]
+    assert "30% were asked for" in done.notes[0]
+    assert "no more" not in done.notes[0]
 
 
 def test_where_no_more_may_go_it_says_so(hard: Any, context: Make) -> None:
+    before = counted(hard, INPUT)
     done = pruned(hard, context(), of="macs", amount=0.95, importance="magnitude", rounds=3)
-    assert "not the 95% asked for: no more channels may go" in done.notes[0]
+    assert "95% were asked for" in done.notes[0]
+    assert f"{before.macs:,} before, {done.figures['macs']:,} after; no more channels may go." in done.notes[0]
     with pytest.raises(ModelError, match="each layer keeps 64 channels") as refused:
         pruned(hard, context("other"), round_to=64, importance="magnitude")
     assert "round_to" in (refused.value.hint or "")
