@@ -128,9 +128,14 @@ class Products:
             "command": self._command.format(recipe.name),
             "recipe": recipe.name,
             "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if trained else ""))),
-            "figures": {name: float(f"{value:.6g}") for name, value in figures.items()},
+            "figures": {name: _short(value) for name, value in figures.items()},
         }
         return {key: value for key, value in told.items() if value not in ("", {})}
+
+
+def _short(value: float) -> float:
+    """Return a figure as a person writes it: whole, or with six digits."""
+    return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
 def place(products: Iterable[Product], folder: Path) -> list[Path]:
