@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edgerig import files
-from harness import config
+from harness import config, recipe_page
 from model_zoo import manifest
 from model_zoo.building import recipe
 from reports import deployment, records
@@ -37,11 +37,13 @@ def text(schema: dict[str, Any]) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def main(folder: Path) -> None:
-    """Write the JSON Schemas into FOLDER."""
+    """Write the JSON Schemas, and the page of all keys of a recipe, into FOLDER."""
     for name, schema in schemas().items():
         path = files.make_folder(folder) / name
         files.write(path, text(schema).encode())
         click.echo(path)
+    files.write(folder / recipe_page.NAME, recipe_page.text().encode())
+    click.echo(folder / recipe_page.NAME)
 
 
 if __name__ == "__main__":

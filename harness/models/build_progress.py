@@ -123,13 +123,11 @@ class Lines(_Steps):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._total, self._first, self._last = 0.0, 0.0, 0.0
-        self._began = 0.0
+        self._began, self._text = 0.0, ""
 
     def step(self, text: str, total: float) -> None:
-        """Begin to count."""
-        self._total, self._first = total, -1.0
-        if text:
-            self.told(f"{self._title}: {text}")
+        """Begin to count; what it is called is said with how far it is."""
+        self._total, self._first, self._text = total, -1.0, text
 
     def advance(self, done: float, text: str = "") -> None:
         """Say how far it is, if nothing was said for a while."""
@@ -142,7 +140,8 @@ class Lines(_Steps):
         if done > self._first:
             left = (self._total - done) * (now - self._began) / (done - self._first)
             parts.append(f"about {duration(max(0.0, left))} to go")
-        self.told(f"{self._title}: {', '.join([*parts, *([text] if text else [])])}")
+        part = [] if self._text in ("", "training") else [self._text]
+        self.told(f"{self._title}: {', '.join([*part, *parts, *([text] if text else [])])}")
 
     def told(self, text: str) -> None:
         """Print a line."""

@@ -146,7 +146,8 @@ def _found(variant: Variant) -> Iterator[str]:
     yield f"On validation faces of {told.data.split(',')[0]}, of the net before it was exported; not of held-out faces."
     yield ""
     for name, value in told.figures.items():
-        yield f"- {_FIGURES.get(name, name.replace('_', ' '))}: {number(value, 4)}"
+        shown = f"{value:,.0f}" if value == int(value) and name != "val_auc" else number(value, 4)
+        yield f"- {_FIGURES.get(name, name.replace('_', ' '))}: {shown}"
 
 
 def _measured(variant: Variant, run: Run) -> Iterator[str]:

@@ -16,6 +16,7 @@ from harness.measuring import measure
 from harness.planning import plan
 from model_zoo import faceset, family, manifest
 from model_zoo.building import products
+from model_zoo.building.build import Asked
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.trained import Trained
 from model_zoo.manifest import Variant
@@ -52,7 +53,7 @@ class FrameTimer:
                     session.close()
 
     def _exported(self, trained: Trained, folder: Path) -> Variant:
-        table = products.export(trained, "onnx", None, self._faces, self._seed, folder, "pruned")
+        table = products.export(trained, "onnx", Asked(self._faces, seed=self._seed), folder, "pruned")
         return manifest.load(family.write(folder, [table])[0])
 
     def _round(self, session: Session, variant: Variant, folder: Path) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 import tomli_w
 
 from edgerig import files, toml
-from edgerig.errors import ConfigError, DiskFull, EdgerigError
+from edgerig.errors import ConfigError, DiskFull, EdgerigError, ModelError
 from harness import config, places
 from harness.models.build_progress import BuildProgress
 from model_zoo import faceset
@@ -184,20 +184,25 @@ def net(build: Builder, name: str, only: Callable[[Step], bool] | None = None) -
 
 
 def exported(shop: Products, name: str, folder: Path) -> Outcome:
-    """Build a recipe and put its variants into a folder."""
-    made = shop.of(name)
+    """Build a recipe and put its variants into a folder; a format that fails does not keep the others back."""
+    recipe = recipes.named(shop.builder.shelf, name)
+    if shop.missing(name):
+        shop.builder.net(name)
+    made, failed = list[Product](), list[EdgerigError]()
+    for variant in recipe.variants:
+        try:
+            made.append(shop.of(name, variant))
+        except ModelError as error:
+            failed.append(error)
     products.place(made, folder)
-    return Outcome(name, _figures(_found(made)), tuple(product.name for product in made))
-
-
-def _found(made: Sequence[Product]) -> Mapping[str, float]:
-    found: Mapping[str, float] = made[0].table["training"].get("figures", {}) if made else {}
-    return found
+    found = made[0].table["training"].get("figures", {}) if made else {}
+    said, hints = (" ".join(filter(None, texts)) for texts in ((e.message for e in failed), (e.hint for e in failed)))
+    return Outcome(name, _figures(found), tuple(product.name for product in made), said, hints)
 
 
 def _figures(found: Mapping[str, float]) -> str:
-    said = {"val_auc": "validation AUC", "parameters": "parameters"}
-    return ", ".join(f"{text} {number(found[key])}" for key, text in said.items() if key in found)
+    said = [f"validation AUC {number(found['val_auc'])}"] if "val_auc" in found else []
+    return ", ".join([*said, *([f"{found['parameters']:,.0f} parameters"] if "parameters" in found else [])])
 
 
 def require_built(build: Builder, names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from model_zoo.building.store import Store
 from model_zoo.building.trained import Context, Silent, Teller, Trained
 
 Measure = Callable[[Trained], float]
+OF_TRAINING = ("val_auc", "epochs")
 ROUNDING = ("qat", "defakeq")  # what they have rounded, a later step would undo
 
 
@@ -114,14 +115,17 @@ class Builder:
     def check(self, name: str) -> None:
         """Raise ConfigError before anything is built where a recipe, or one that it needs, cannot be."""
         from model_zoo.backbones import registry  # noqa: PLC0415 - see steps
+        from model_zoo.exporting import possible  # noqa: PLC0415
 
         for recipe in recipes.needed(self.shelf, name):
-            first = recipes.lineage(self.shelf, recipe.name)[0]
+            line = recipes.lineage(self.shelf, recipe.name)
+            first = line[0]
             try:
                 registry.check(first.backbone, first.weights)
                 self._check_order(recipe)
                 for step in recipe.steps:
                     self._check(step, first.backbone)
+                possible.check(recipe, first.backbone, {step.do for before in line for step in before.net_steps})
             except ConfigError as error:
                 raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
 
@@ -203,7 +207,7 @@ class Builder:
             self.watcher.stage(stage)
             if stage.key in self.store:
                 return  # another build has made it meanwhile
-            before = self.store.get(stage.before) if stage.before else self._fresh(stage.recipe.name)
+            before = _unmeasured(self.store.get(stage.before) if stage.before else self._fresh(stage.recipe.name))
             try:
                 trained = steps.apply(stage.step, before, self._context(stage))
             except Exception:
@@ -247,3 +251,9 @@ class Builder:
     def _faces(self, which: Which) -> str:
         faces = self.asked.faces if which == "faces" else self.asked.other
         return faces.key if faces else ""
+
+
+def _unmeasured(trained: Trained) -> Trained:
+    """Return a net without the figures of its training, which do not hold any more when it is changed."""
+    kept = {name: value for name, value in trained.figures.items() if name not in OF_TRAINING}
+    return replace(trained, figures=kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,27 +12,28 @@ from edgerig import files
 from model_zoo import family
 from model_zoo.building import recipe as recipes
 from model_zoo.building import store
-from model_zoo.building.build import Builder
-from model_zoo.building.faces import TrainingFaces
-from model_zoo.building.recipe import Format, Quantize, Recipe
+from model_zoo.building.build import Asked, Builder
+from model_zoo.building.recipe import Format, Recipe
 from model_zoo.building.trained import Trained
 
 TABLE = "table"  # key of the facts
 
 
-def export(
-    trained: Trained,
-    kind: str,
-    quantization: Quantize | None,
-    faces: TrainingFaces,
-    seed: int,
-    folder: Path,
-    name: str,
-) -> dict[str, Any]:
-    """Write the file of one variant and return its manifest's keys; see `model_zoo.exporting.export`, which does it."""
-    module = importlib.import_module("model_zoo.exporting.export")  # it needs the extra
-    table: dict[str, Any] = module.export(trained, kind, quantization, faces, seed, folder, name)
-    return table
+def export(trained: Trained, kind: Format, asked: Asked, folder: Path, name: str, **order: Any) -> dict[str, Any]:
+    """Write the files of one variant and return its manifest's keys.
+
+    Args:
+        trained: the net.
+        kind: of file.
+        asked: faces and seed, with which the file is held against the net.
+        folder: for the files.
+        name: of the variant.
+        order: further fields of `model_zoo.exporting.export.Order`.
+    """
+    from model_zoo.exporting.export import Exporter, Order  # noqa: PLC0415 - needs the extra
+
+    with Exporter(trained, Order(folder, asked.faces, asked.seed, **order)) as exporter:
+        return exporter.write(name, kind)
 
 
 @dataclass(frozen=True)
@@ -65,28 +65,27 @@ class Products:
     """
 
     def __init__(self, builder: Builder, command: str = "edgerig zoo build {}") -> None:
-        self._builder, self._command = builder, command
+        self.builder, self._command = builder, command
 
     def missing(self, name: str) -> list[str]:
         """Return the variants of a recipe that are not exported."""
-        recipe = recipes.named(self._builder.shelf, name)
+        recipe = recipes.named(self.builder.shelf, name)
         keys = {variant: self._key(recipe, variant, kind) for variant, kind in recipe.variants.items()}
-        return [variant for variant, key in keys.items() if key not in self._builder.store]
+        return [variant for variant, key in keys.items() if key not in self.builder.store]
 
-    def of(self, name: str) -> list[Product]:
-        """Return the variants of a recipe, built and exported as far as they are not there.
+    def of(self, name: str, variant: str) -> Product:
+        """Return a variant of a recipe, built and exported as far as it is not there.
 
         Raises:
-            EdgerigError: a step or an export fails; see `Builder.net`.
+            ModelError: the file does not agree with the net.
+            EdgerigError: a step fails; see `Builder.net`.
         """
-        recipe = recipes.named(self._builder.shelf, name)
-        return [self._product(recipe, variant, kind) for variant, kind in recipe.variants.items()]
-
-    def _product(self, recipe: Recipe, variant: str, kind: Format) -> Product:
-        shelved, key = self._builder.store, self._key(recipe, variant, kind)
+        recipe = recipes.named(self.builder.shelf, name)
+        kind = recipe.variants[variant]
+        shelved, key = self.builder.store, self._key(recipe, variant, kind)
         with shelved.lock(key):
             if key not in shelved:
-                trained = self._builder.net(recipe.name)
+                trained = self.builder.net(recipe.name)
                 shelved.keep(
                     key, lambda part: self._exported(recipe, trained, variant, kind, part), f"{variant}: export"
                 )
@@ -95,15 +94,16 @@ class Products:
         return Product(variant, shelved.folder(key), {key: value for key, value in table.items() if value})
 
     def _exported(self, recipe: Recipe, trained: Trained, variant: str, kind: Format, part: Path) -> Mapping[str, Any]:
-        self._builder.watcher.exporting(variant, kind)
-        asked = self._builder.asked
-        table = export(trained, kind, recipe.quantization, asked.faces, asked.seed, part, variant)
+        self.builder.watcher.exporting(variant, kind)
+        asked = self.builder.asked
+        order = {"quantization": recipe.quantization, "teller": self.builder.watcher}
+        table = export(trained, kind, asked, part, variant, **order)
         return {TABLE: dict(table), "notes": list(trained.notes), "figures": dict(trained.figures)}
 
     def _key(self, recipe: Recipe, variant: str, kind: Format) -> str:
         how = recipe.quantization.model_dump(exclude_defaults=True) if recipe.quantization else None
-        asked = self._builder.asked
-        return store.key("export", self._builder.key(recipe.name), kind, how, asked.faces.key, asked.seed, variant)
+        asked = self.builder.asked
+        return store.key("export", self.builder.key(recipe.name), kind, how, asked.faces.key, asked.seed, variant)
 
     def _said(self, recipe: Recipe, variant: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the recipe says of a variant, which changes without anything being built again."""
@@ -118,19 +118,24 @@ class Products:
         }
 
     def _training(self, recipe: Recipe, figures: Mapping[str, float]) -> dict[str, Any]:
-        faces, line = self._builder.asked.faces, recipes.lineage(self._builder.shelf, recipe.name)
+        faces, line = self.builder.asked.faces, recipes.lineage(self.builder.shelf, recipe.name)
         trained = any(step.do in ("train", "fit", "qat") for before in line for step in before.net_steps)
         drawn = " (drawn; no photograph of anyone)" if faces.synthetic else ""
         start = "random weights" if line[0].weights == "random" else f"weights: {Path(line[0].weights).name}"
         told = {
             "data": f"{faces.name}, {len(faces.train.faces):,} training faces{drawn}" if trained else "not trained",
-            "seed": self._builder.asked.seed,
+            "seed": self.builder.asked.seed,
             "command": self._command.format(recipe.name),
             "recipe": recipe.name,
             "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if trained else ""))),
-            "figures": {name: float(f"{value:.6g}") for name, value in figures.items()},
+            "figures": {name: _short(value) for name, value in figures.items()},
         }
         return {key: value for key, value in told.items() if value not in ("", {})}
+
+
+def _short(value: float) -> float:
+    """Return a figure as a person writes it: whole, or with six digits."""
+    return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
 def place(products: Iterable[Product], folder: Path) -> list[Path]:

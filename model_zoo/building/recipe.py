@@ -60,8 +60,10 @@ class Train(Table):
     clip: float | None = Field(None, gt=0, description="largest norm of a gradient")
     average: float | None = Field(None, gt=0, lt=1, description="decay of the running average of the weights")
     rank: Weight = Field(0.0, description="weight of the loss that ranks a fake above its own original")
+    rank_all: Weight = Field(0.0, description="weight of the loss that ranks each fake of a batch above each original")
     where: Weight = Field(0.0, description="weight of the loss that asks inner layers where a face was edited")
     where_alone: Annotated[int, Field(ge=0, description="first epochs that ask nothing but where")] = 0
+    fade: Annotated[float, Field(ge=0, le=1, description="share of rank and where that is left at the end")] = 1.0
     augment: Augment = Augment()
     teacher: str = Field("", description="recipe of the teacher, whose outcome is frozen")
     alpha: Annotated[float, Field(ge=0, le=1, description="share of the soft loss")] = 0.25
@@ -145,10 +147,16 @@ class Quantize(Table):
     """`do = "quantize"`: how the exported files are quantized; the last step of a recipe."""
 
     do: Literal["quantize"]
-    method: Literal["static", "mixed", "dynamic", "weights", "fp16"] = "static"
+    method: Literal["static", "mixed", "dynamic", "weights", "fp16", "planned"] = Field(
+        "static", description="planned: weights in the bits that 'defakeq' gave them, in tflite alone"
+    )
     calibration: Annotated[int, Field(ge=8, description="training faces")] = 300
-    auc_drop: Annotated[float, Field(ge=0, le=1, description="most that mixed may lose, on validation faces")] = 0.01
-    flips: Annotated[float, Field(ge=0, le=1, description="most decisions that mixed may change, a share")] = 0.03
+    auc_drop: float | None = Field(
+        None, ge=0, le=1, description="most that may be lost, on validation faces: .01 with mixed, else .05"
+    )
+    flips: float | None = Field(
+        None, ge=0, le=1, description="share of decisions that may change: .03 with mixed, else .2"
+    )
 
 
 Step = Annotated[Train | Prune | Sparsify | Qat | Defakeq | Fit | Quantize, Field(discriminator="do")]

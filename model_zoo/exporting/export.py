@@ -1,30 +1,24 @@
-"""The files of a variant: written beside the place, held against the net, and moved in when they agree."""
+"""The files of a variant: made aside, held against the net, and moved into place when they agree."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgerig import digest, files
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import SILENT, Teller, Trained
-from model_zoo.exporting import onnx_file, openvino_file, parity, running, tflite_file
 from model_zoo.exporting.counts import counted
-from model_zoo.ladder.fidelity import Faces
-from model_zoo.manifest import Input
-
-SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite", "openvino": ".xml"}
+from model_zoo.exporting.workshop import Made, Workshop
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ class Exporter:
     def __init__(self, trained: Trained, order: Order) -> None:
         self._trained, self._order = trained, order
         self._work = Path(tempfile.mkdtemp(prefix="edgerig-export-"))
+        self._workshop = Workshop(trained, order.faces, order.seed, self._work)
 
     def __enter__(self) -> Self:
         return self
@@ -75,66 +70,70 @@ class Exporter:
             ModelError: it cannot be exported, or what was exported does not agree with the net; nothing is left of it.
             OutputError, DiskFull: the folder cannot be written.
         """
-        self._order.teller.step(f"exporting {name}", 1)
-        source = self._float(kind)
-        path = self._placed(source, name)
-        self._order.teller.advance(1)
-        return self._table(name, path, _input(self._trained.input, kind))
-
-    def _float(self, kind: Format) -> Path:
-        """Return the float file of a format, written once and held against the net."""
-        path = self._work / f"float{SUFFIXES[kind]}"
-        if path.exists():
-            return path
-        if kind == "onnx":
-            onnx_file.write(self._trained.model, self._trained.input, path)
-        elif kind == "openvino":
-            openvino_file.write(self._float("onnx"), self._trained.input, path)
-        else:
-            tflite_file.write(self._trained.model, self._trained.input, path)
-        faces = Faces(self._faces.faces, _input(self._trained.input, kind).spec())
-        parity.require(running.answers(path, faces), self._answers, f"the {kind} file of {self._trained.backbone}")
-        return path
-
-    @cached_property
-    def _faces(self) -> Faces:
-        return self._order.faces.validation(self._trained.input, parity.FACES, self._order.seed)
-
-    @cached_property
-    def _answers(self) -> NDArray[Any]:
-        """The answers of the net itself, float64 [faces, 2]."""
-        with torch.no_grad():
-            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in self._faces.tensors()]
-        return np.concatenate(rows).astype(np.float64)
+        order = self._order
+        order.teller.step(f"exporting {name}", 1)
+        made = self._workshop.quantized(kind, order.quantization) if order.quantization else self._workshop.float(kind)
+        table = self._table(name, made, self._placed(made.path, name))
+        self._placed_extras(name)
+        order.teller.advance(1)
+        return table
 
     def _placed(self, source: Path, name: str) -> Path:
-        """Move the files of a model into the folder under their name, the one that names the model last."""
+        """Copy the files of a model into the folder under their name, each whole or not at all; the .xml comes last."""
         folder = files.make_folder(self._order.folder)
         parts = [source.with_suffix(".bin")] if source.suffix == ".xml" else []
         for part in (*parts, source):
             target = folder / f"{name}{part.suffix}"
-            with files.writing(target):
-                shutil.copyfile(part, target.with_name(f"{target.name}.part"))
-                target.with_name(f"{target.name}.part").replace(target)
+            _copied(part, target)
         return folder / f"{name}{source.suffix}"
 
-    def _table(self, name: str, path: Path, fed: Input) -> dict[str, Any]:
-        counts = counted(self._trained.model, self._trained.input)
+    def _placed_extras(self, name: str) -> None:
+        """Copy beside a model what the steps left, e.g. a plan of bits and the packed weights."""
+        for title, extra in self._trained.extras.items():
+            _copied(extra, self._order.folder / f"{name}.{title}")
+
+    def _table(self, name: str, made: Made, path: Path) -> dict[str, Any]:
+        notes = [*self._trained.notes, *([_lost(made)] if made.loss else []), str(self._order.about.get("note", ""))]
         return {
             "name": name,
             "file": path.name,
             **({"extra_files": [f"{name}.bin"]} if path.suffix == ".xml" else {}),
-            "techniques": list(self._trained.techniques),
-            "parameters": counts.parameters,
-            "macs": counts.macs,
+            "techniques": [*self._trained.techniques, *made.techniques],
+            **self._counts,
             "bytes": path.stat().st_size,
+            **self._packed,
             "sha256": digest.of_file(path),
-            "input": fed.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
-            "output": {"kind": "logits", "index": 1},
+            "input": made.input.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
+            "output": dict(made.output),
             **self._order.about,
+            "note": " ".join(filter(None, notes)),
         }
 
+    @property
+    def _packed(self) -> dict[str, int]:
+        """What the weights take in as few bits as they have, where a step has packed them."""
+        size = self._trained.figures.get("packed_bytes")
+        return {} if size is None else {"packed_bytes": int(size)}
 
-def _input(spec: Input, kind: Format) -> Input:
-    """Return how the file of a format wants its pictures."""
-    return spec.model_copy(update={"layout": "NHWC"}) if kind == "tflite" else spec
+    @cached_property
+    def _counts(self) -> dict[str, int]:
+        """What can be counted of a net; of a classifier nothing that would compare."""
+        if not isinstance(self._trained.model, torch.nn.Module):
+            return {}
+        return asdict(counted(self._trained.model, self._trained.input))
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    part = target.with_name(f"{target.name}.part")
+    with files.writing(target):
+        shutil.copyfile(source, part)
+        part.replace(target)
+
+
+def _lost(made: Made) -> str:
+    """Return a sentence on what quantization lost."""
+    assert made.loss is not None
+    found = made.loss
+    auc = f"AUC {(found.auc or 0.5) + found.auc_drop:.4f} became {found.auc or 0.5:.4f}"
+    return f"By quantization, on {found.faces} validation faces, {auc} and {found.flips} decisions turned."

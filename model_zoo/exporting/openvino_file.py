@@ -36,9 +36,7 @@ def read(source: Path, spec: Input) -> Any:
 def save(model: Any, path: Path, *, half: bool = False) -> None:
     """Write a model as .xml with its .bin beside it, the weights as float16 where `half`."""
     with quiet(f"{path.stem} cannot be written for OpenVINO"):
-        import openvino  # noqa: PLC0415
-
-        openvino.save_model(model, str(path), compress_to_fp16=half)
+        openvino().save_model(model, str(path), compress_to_fp16=half)
 
 
 def write(source: Path, spec: Input, path: Path) -> None:

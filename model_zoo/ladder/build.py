@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx
-from onnxruntime.transformers.float16 import convert_float_to_float16
-
 from edgerig import files
 from edgerig.errors import ModelError
 from edgerig.preprocess import OutputSpec
-from model_zoo.ladder import graph, static
+from model_zoo.ladder import giving_back, graph, static
 from model_zoo.ladder.fidelity import Bound, Faces, Loss, loss, scores
 from model_zoo.manifest import Variant
-
-MOST_GIVEN_BACK = 0.5  # of the layers: with more of them in float, the rest is not worth it
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ class Ladder:
     def rungs(self) -> Iterator[Rung]:
         """Yield the rungs, the gentle ones first; one that cannot be made says why."""
         yield self._rung("optimized", ("graph optimization",), lambda path: graph.optimized(self._parent.path, path))
-        yield self._rung("fp16", ("fp16",), self._half)
+        yield self._rung("fp16", ("fp16",), lambda path: graph.half(self._source, path))
         yield self._rung("weights8", ("weight-only int8",), self._weights_only)
         statics = [self._static(name) for name in static.CALIBRATIONS]
         yield from best_of(statics)
@@ -128,9 +123,6 @@ class Ladder:
         same = path.read_bytes() == self._parent.path.read_bytes()
         return "it is the file that it was made from" if same else ""
 
-    def _half(self, path: Path) -> None:
-        onnx.save(convert_float_to_float16(onnx.load(self._source), keep_io_types=True), path)
-
     def _weights_only(self, path: Path) -> None:
         if not graph.weights_as_int8(self._source, path):
             raise ModelError("it has no weights of convolutions or matrix products.")
@@ -149,31 +141,17 @@ class Ladder:
         assert broken.path is not None
         self._told("which layers int8 breaks")
         worst = static.worst_layers(self._source, broken.path, self._calibration)
-        most = max(1, int(MOST_GIVEN_BACK * len(worst)))
-        failed = 0
-        for count in sorted({min(2**step, most) for step in range(most.bit_length() + 1)}):
-            if self._giving_back(worst[:count], calibration, len(worst)).kept:
-                return self._fewest(worst, failed + 1, count, calibration)
-            failed = count
-        reason = f"with {most} of {len(worst)} layers in float it still loses too much"
-        return Rung("int8-mixed", (), None, reason=reason)
-
-    def _fewest(self, worst: Sequence[str], low: int, high: int, calibration: str) -> Rung:
-        """Return the rung with the fewest layers in float between two counts, the higher of which is known to do."""
-        while low < high:
-            middle = (low + high) // 2
-            kept = self._giving_back(worst[:middle], calibration, len(worst)).kept
-            low, high = (low, middle) if kept else (middle + 1, high)
-        return self._giving_back(worst[:high], calibration, len(worst))
+        layers = len(worst)
+        count = giving_back.fewest(layers, lambda count: self._giving_back(worst[:count], calibration, layers).kept)
+        if count is None:
+            most = giving_back.most_of(layers)
+            reason = f"with {most} of {layers} layers in float it still loses too much"
+            return Rung("int8-mixed", (), None, reason=reason)
+        return self._giving_back(worst[:count], calibration, layers)
 
     def _giving_back(self, keep: Sequence[str], calibration: str, count: int) -> Rung:
         return self._rung(
             "int8-mixed",
             (f"static int8 ({calibration})", f"{len(keep)} of {count} layers in float"),
-            lambda path: static.quantize(self._source, path, self._calibration, calibration, self._float(keep)),
+            lambda path: static.quantize(self._source, path, self._calibration, calibration, keep),
         )
-
-    def _float(self, keep: Sequence[str]) -> list[str]:
-        """Return all nodes that stay in float with these layers."""
-        nodes = graph.layers(self._source)
-        return sorted({name for layer in keep for name in nodes[layer]})

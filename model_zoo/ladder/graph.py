@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from edgerig.errors import ModelError
 from edgerig.preprocess import InputSpec
@@ -53,15 +54,28 @@ def layers(model: Path) -> dict[str, list[str]]:
     rounded all the same, and nothing would be won.
     """
     nodes = onnx.load(model).graph.node
-    found: dict[str, list[str]] = {node.name: [node.name] for node in nodes if node.op_type in QUANTIZABLE}
-    owners: dict[str, set[str]] = {}
-    for node in nodes:  # a graph's nodes are in an order in which each comes after its inputs
-        mine = {node.name} if node.name in found else set().union(*(owners.get(name, set()) for name in node.input))
-        owners.update(dict.fromkeys(node.output, mine))
-        if node.name not in found:
-            for owner in mine:
-                found[owner].append(node.name)
+    return owned((node.name, node.op_type in QUANTIZABLE, node.input, node.output) for node in nodes)
+
+
+def owned(nodes: Iterable[tuple[str, bool, Sequence[Any], Sequence[Any]]]) -> dict[str, list[str]]:
+    """Return the names of nodes that are layers, each with itself and all nodes that work on its output alone.
+
+    Args:
+        nodes: name, whether it is a layer, inputs and outputs, in an order in which each comes after its inputs.
+    """
+    found: dict[str, list[str]] = {}
+    owners: dict[Any, set[str]] = {}
+    for name, layer, inputs, outputs in nodes:
+        mine = {name} if layer else set().union(*(owners.get(value, set()) for value in inputs))
+        owners.update(dict.fromkeys(outputs, mine))
+        for owner in mine:
+            found.setdefault(owner, []).append(name)
     return found
+
+
+def half(source: Path, target: Path) -> None:
+    """Write a model whose weights and activations are float16, and whose input and output stay as they are."""
+    onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
 
 
 def single(source: Path, target: Path, spec: InputSpec) -> None:

@@ -64,11 +64,13 @@ def quantize(source: Path, target: Path, faces: Faces, calibration: str, keep: S
         target: the new file.
         faces: to calibrate on.
         calibration: one of CALIBRATIONS.
-        keep: nodes that stay in float.
+        keep: layers that stay in float, with the nodes that work on their output alone.
     """
     method, options = CALIBRATIONS[calibration]
+    nodes = graph.layers(source)
+    stay = sorted({name for layer in keep for name in nodes[layer]})
     with _silence():
-        _quantize(source, target, Reader(_input(source), faces), method, options, keep)
+        _quantize(source, target, Reader(_input(source), faces), method, options, stay)
 
 
 @contextlib.contextmanager

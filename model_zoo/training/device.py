@@ -24,7 +24,8 @@ def deterministic(name: str) -> Iterator[Any]:
     require(name)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    torch.use_deterministic_algorithms(True)
+    # A few of CUDA's ways back have no repeatable form, VGG's pooling for one: a warning says so.
+    torch.use_deterministic_algorithms(True, warn_only=name == "cuda")
     # A core is left for the pictures: two threads that share one with their maker are slower than one.
     torch.set_num_threads(max(1, min(threads, len(os.sched_getaffinity(0)) - 1)))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ class _Run:
         for at, batch in enumerate(self.loader.epoch(number)):
             for group in self.optimizer.param_groups:
                 group.update(rates.pace(self.table, done + at, self.loader.batches))
-            loss = self._step(batch, number)
+            loss = self._step(batch, number + at / self.loader.batches)
             if not math.isfinite(loss):
                 raise ModelError(
                     f"the training went astray: its loss is {loss} at batch {at + 1} of epoch {number + 1}.",
@@ -136,9 +137,9 @@ class _Run:
                 )
             self.context.teller.advance(done + at + 1, f"epoch {number + 1}, loss {loss:.3f}")
 
-    def _step(self, batch: Batch, epoch: int) -> float:
+    def _step(self, batch: Batch, done: float) -> float:
         tensors = [self._placed(tensor) for tensor in batch.tensors]
-        loss = self.objective(self.net(tensors[0]), tensors, batch, epoch)
+        loss = self.objective(self.net(tensors[0]), tensors, batch, done)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.table.clip:
@@ -196,7 +197,10 @@ class _Run:
         }
         part = path.with_suffix(".part")
         with files.writing(path):
-            torch.save(state, part)
+            with part.open("wb") as stream:
+                _written(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
             part.replace(path)
 
     def _restore(self, path: Path) -> None:
@@ -223,6 +227,16 @@ class _Run:
         assert self.standing.best is not None
         self.net.load_state_dict({name: value.cpu() for name, value in self.standing.best.items()})
         return {"val_auc": self.standing.best_auc, "epochs": float(self.standing.epoch)}
+
+
+def _written(state: Any, stream: Any) -> None:
+    """Write a state; of a full disk torch says "unexpected pos", and what raised it is the news."""
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def _freeze(net: Any, table: Train) -> list[Any]:

@@ -26,42 +26,54 @@ class Objective:
     def __init__(self, table: Train, teacher: Any, where: Localiser | None) -> None:
         self._table, self._teacher, self._where = table, teacher, where
 
-    def __call__(self, logits: Any, tensors: Sequence[Any], batch: Batch, epoch: int) -> Any:
+    def __call__(self, logits: Any, tensors: Sequence[Any], batch: Batch, done: float) -> Any:
         """Return the loss.
 
         Args:
             logits: of the net, [faces, 2].
             tensors: what the net was fed, then what the teacher is to be fed.
             batch: the labels, and how many pairs.
-            epoch: from 0; in the first `where_alone` nothing but "where" is asked.
+            done: epochs, with the share of the one that runs.
         """
         table, device = self._table, logits.device
         weights = torch.from_numpy(batch.weights).to(device)
+        left = 1 - (1 - table.fade) * done / table.epochs
         parts = []
         if self._where and batch.edits is not None:
             edits = torch.from_numpy(batch.edits).to(device)
-            parts.append(table.where * self._where.loss(edits, weights[: 2 * batch.pairs : 2]))
-        if epoch >= table.where_alone or not parts:
+            parts.append(left * table.where * self._where.loss(edits, weights[: 2 * batch.pairs : 2]))
+        if done >= table.where_alone or not parts:
             parts.append(self._told(logits, tensors[-1], batch, weights))
+            parts += self._ranks(logits, batch, weights, left)
         return torch.stack(parts).sum()
 
     def _told(self, logits: Any, fed: Any, batch: Batch, weights: Any) -> Any:
-        """The label, the teacher, the rank in a pair."""
+        """The label and the teacher."""
         labels = torch.from_numpy(batch.labels).to(logits.device)
-        loss = weighed(functional.cross_entropy(logits, labels, reduction="none"), weights)
-        if self._teacher is not None:
-            with torch.no_grad():
-                taught = self._teacher(fed)
-            loss = (1 - self._table.alpha) * loss + self._table.alpha * soft(logits, taught, self._table.temperature)
-        if self._table.rank and batch.pairs:
-            both = 2 * batch.pairs
-            loss = loss + self._table.rank * weighed(ranked(logits[:both]), weights[:both:2])
-        return loss
+        hard = weighed(functional.cross_entropy(logits, labels, reduction="none"), weights)
+        if self._teacher is None:
+            return hard
+        with torch.no_grad():
+            taught = self._teacher(fed)
+        return (1 - self._table.alpha) * hard + self._table.alpha * soft(logits, taught, self._table.temperature)
+
+    def _ranks(self, logits: Any, batch: Batch, weights: Any, left: float) -> list[Any]:
+        """The order of faces: in each pair, and of all fakes and originals of the batch."""
+        table, score, parts = self._table, logits[:, 1] - logits[:, 0], []
+        if table.rank and batch.pairs:
+            both = slice(0, 2 * batch.pairs)
+            pair, weight = score[both], weights[both]
+            parts.append(left * table.rank * weighed(ranked(pair[0::2], pair[1::2]), weight[0::2]))
+        if table.rank_all:
+            fake = torch.from_numpy(batch.labels == 1).to(logits.device)
+            every = ranked(score[~fake][:, None], score[fake][None])
+            parts.append(table.rank_all * weighed(every, weights[~fake][:, None] * weights[fake][None]))
+        return parts
 
 
 def weighed(losses: Any, weights: Any) -> Any:
-    """Return the mean of losses [n] under weights [n]."""
-    return (losses * weights).sum() / weights.sum()
+    """Return the mean of losses under weights of the same shape; 0 where there is none."""
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
 def soft(logits: Any, taught: Any, temperature: float) -> Any:
@@ -74,10 +86,9 @@ def soft(logits: Any, taught: Any, temperature: float) -> Any:
     )
 
 
-def ranked(logits: Any) -> Any:
-    """Return the loss of each pair that ranks the fake above its original, [pairs]; rows go original, fake.
+def ranked(original: Any, fake: Any) -> Any:
+    """Return the loss that ranks scores of fakes above those of originals.
 
-    It cancels the scene, which is most of the variance that a net from random weights has to see through.
+    In a pair it cancels the scene, which is most of the variance that a net from random weights has to see through.
     """
-    score = logits[:, 1] - logits[:, 0]
-    return functional.softplus(score[0::2] - score[1::2])
+    return functional.softplus(original - fake)

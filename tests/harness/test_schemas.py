@@ -14,8 +14,10 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from edgerig.errors import ConfigError
-from harness import config, schemas
+from harness import config, recipe_page, schemas
 from model_zoo import manifest
+from model_zoo.building import recipe
+from model_zoo.manifest import Table
 from reports import files
 from tests.support import models
 
@@ -47,7 +49,36 @@ def test_a_schema_is_up_to_date_and_valid(name: str) -> None:
 def test_the_command_writes_them(tmp_path: Path) -> None:
     done = CliRunner().invoke(schemas.main, [str(tmp_path / "new")])
     assert done.exit_code == 0
-    assert {Path(line).name for line in done.stdout.split()} == set(schemas.schemas())
+    assert {Path(line).name for line in done.stdout.split()} == {*schemas.schemas(), recipe_page.NAME}
+
+
+def test_the_page_of_a_recipes_keys_is_up_to_date() -> None:
+    stored = (ROOT / "docs" / "schema" / recipe_page.NAME).read_text(encoding="utf-8")
+    assert stored == recipe_page.text(), "run: python -m harness.schemas docs/schema"
+    tables: list[type[Table]] = [recipe.Recipe, recipe.Augment, *recipe.STEPS.values()]
+    for table in tables:
+        keys = (field.alias or name for name, field in table.model_fields.items())
+        assert all(f"| `{key}` |" in stored for key in keys)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in recipe.SHIPPED.glob("*.toml")))
+def test_a_shipped_recipe(name: str) -> None:
+    assert problems("recipe.json", tomllib.loads((recipe.SHIPPED / name).read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"backbon": "x"},
+        {"backbone": "x", "steps": [{"do": "trian"}]},
+        {"backbone": "x", "steps": [{"do": "train"}]},
+        {"backbone": "x", "steps": [{"do": "prune", "amount": 1}]},
+        {"backbone": "x", "exports": ["onxx"]},
+    ],
+    ids=str,
+)
+def test_what_a_recipe_may_not_say_its_schema_refuses(content: dict[str, Any]) -> None:
+    assert problems("recipe.json", content)
 
 
 def test_the_example_of_edgerig_toml() -> None:

@@ -147,6 +147,22 @@ def test_a_step_that_failed_is_not_tried_again_for_another_recipe(
         ),
         ({"b": small() + '[[steps]]\ndo = "quantize"\n', "a": 'from = "b"\n' + TRAIN}, "it goes on from 'b'"),
         ({"a": small() + PRUNE + 'of = "latency"\n'}, "nothing measures one"),
+        (
+            {"a": 'exports = ["onnx", "tflite"]\n' + small() + '[[steps]]\ndo = "qat"\n[steps.train]\nepochs = 1\n'},
+            "cannot be exported to tflite: its quantizer finds the ranges of activations anew",
+        ),
+        (
+            {"a": 'exports = ["openvino"]\n' + small().replace("mobilenetv3-small", "svm")},
+            "cannot be exported to openvino: svm is a classifier of scikit-learn",
+        ),
+        (
+            {"a": small().replace("mobilenetv3-small", "svm") + '[[steps]]\ndo = "quantize"\n'},
+            "'quantize' is for nets, and svm is none",
+        ),
+        (
+            {"a": 'exports = ["openvino"]\n' + small() + '[[steps]]\ndo = "quantize"\nmethod = "dynamic"\n'},
+            "the method 'dynamic' cannot be exported to openvino: OpenVINO rounds activations",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before(

@@ -18,13 +18,14 @@ from edgerig.errors import ModelError, OutputError
 from edgerig.preprocess import OutputSpec, postprocess
 from harness.models import onnx_facts, openvino_facts, tflite_facts
 from model_zoo import family, manifest
+from model_zoo.backbones import classical
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.trained import Trained
 from model_zoo.exporting import onnx_file, parity, running
 from model_zoo.exporting.export import Exporter, Order
 from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder.fidelity import Faces
-from model_zoo.manifest import Variant
+from model_zoo.manifest import Input, Variant
 from tests.model_zoo.exporting.conftest import NAMES
 from tests.support import exportable
 
@@ -161,3 +162,19 @@ def failing() -> None:
     with quiet("it cannot be done"):
         os.write(2, b"loading\nERROR: no kernel for X\n")
         raise RuntimeError("bad\nshape.")
+
+
+def test_a_classifier_is_exported_with_its_probabilities(training_faces: TrainingFaces, tmp_path: Path) -> None:
+    spec = Input(size=(8, 8))
+    fed = [Faces(part, spec.spec()) for part in (training_faces.train, training_faces.val)]
+    rows = [np.concatenate([tensor.reshape(1, -1) for tensor in faces.tensors()]) for faces in fed]
+    pipeline = classical.create("decision-tree", 0).set_params(components__n_components=4).fit(rows[0], fed[0].labels)
+    with Exporter(Trained(pipeline, "decision-tree", spec), Order(tmp_path, training_faces)) as exporter:
+        table = exporter.write("tree", "onnx")
+    family.write(tmp_path, [table])
+    variant = manifest.load(tmp_path / "tree.toml")
+    assert (variant.manifest.parameters, variant.manifest.macs) == (None, None)
+    assert onnx.load(variant.path).graph.input[0].type.tensor_type.shape.dim[2].dim_value == 8
+    scores = running.scores(variant.path, fed[1], variant.output_spec())
+    assert scores == pytest.approx(pipeline.predict_proba(rows[1])[:, 1], abs=1e-6)
+    assert len(set(scores)) > 1

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from edgerig.errors import ConfigError, ModelError
+from edgerig.errors import ConfigError, DiskFull, ModelError
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Augment, Train
 from model_zoo.building.trained import Context, Trained
-from model_zoo.training import fit
+from model_zoo.training import fit, step
 from model_zoo.training.fit import train
 from tests.model_zoo.training.conftest import INPUT
 from tests.support.nets import Tiny
@@ -180,7 +181,31 @@ def test_what_compares_pairs_is_left_out_on_faces_without(context: Make) -> None
     single = TrainingFaces.__new__(TrainingFaces)
     single.train = replace(alone.train, faces=tuple(replace(face, group=face.path) for face in alone.train.faces))
     single.val = alone.val
-    _, figures = trained(context(faces=single), epochs=1, rank=1.0, where=1.0)
-    assert figures == trained(context(faces=single), epochs=1)[1]
+    asked, _ = trained(context("asked", faces=single), epochs=1, rank=1.0, where=1.0, where_alone=1)
+    plain, _ = trained(context("plain", faces=single), epochs=1)
+    assert same(asked, plain)
     assert not single.paired
     assert alone.paired
+
+
+def test_other_faces_are_trained_on_first_and_named(context: Make) -> None:
+    known = Trained(Tiny(), "meso4", INPUT)
+    done = step.apply(table(epochs=1, on="other-faces"), known, context(other=context().faces))
+    assert done.notes == ("Pretrained on other faces: small.",)
+    assert done.figures["epochs"] == 1
+
+
+def test_a_new_head_is_put_on_before(context: Make) -> None:
+    known = Trained(Tiny(), "meso4", INPUT)
+    done = step.apply(table(epochs=1, head="dense", freeze="backbone"), known, context())
+    assert isinstance(done.model.classifier, torch.nn.Sequential)
+    assert torch.equal(done.model.blocks[0][0].weight, Tiny().blocks[0][0].weight)
+
+
+def test_a_full_disk_is_told_in_a_sentence(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full")
+    monkeypatch.setattr(Path, "with_suffix", lambda *_: full)
+    with pytest.raises(DiskFull, match="the disk is full"):
+        trained(context(), epochs=1)
