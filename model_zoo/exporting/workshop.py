@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgerig.preprocess import OutputSpec
+from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import Trained
@@ -21,7 +21,7 @@ from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder import graph
 from model_zoo.ladder.fidelity import Faces, Loss
 from model_zoo.manifest import Input
-from model_zoo.quantizing import exported
+from model_zoo.quantizing import exported, rounding
 from model_zoo.quantizing.task import Task
 
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite", "openvino": ".xml"}
@@ -73,8 +73,7 @@ class Workshop:
             path = self._folder / f"float{SUFFIXES[kind]}"
             self._write(kind, path)
             made = Made(path, _input(self._trained.input, kind), self._output)
-            answers = running.answers(path, Faces(self._checked.faces, made.input.spec()))
-            parity.require(answers, self._answers, f"the {kind} file of {self._trained.backbone}")
+            self._check(made, f"the {kind} file of {self._trained.backbone}")
             self._made[kind] = made
         return self._made[kind]
 
@@ -127,17 +126,23 @@ class Workshop:
             graph.prepared(self.float("onnx").path, path)
         return path
 
-    @cached_property
-    def _checked(self) -> Faces:
-        return self._faces.validation(self._trained.input, parity.FACES, self._seed)
+    def _check(self, made: Made, what: str) -> None:
+        """Raise ModelError where a file does not answer as the net."""
+        if rounding.is_aware(self._trained.model):
+            fed = self._faces.validation(self._trained.input, VALIDATING, self._seed)
+            wanted = postprocess(self._answers(fed), OutputSpec(**self._output))
+            parity.require_decisions(made.scores(self._faces, self._seed), wanted, fed.labels, what)
+        else:
+            fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+            own = running.answers(made.path, Faces(fed.faces, made.input.spec()))
+            parity.require(own, self._answers(fed), what)
 
-    @cached_property
-    def _answers(self) -> NDArray[Any]:
-        """The answers of the net itself, float64 [faces, 2]."""
+    def _answers(self, faces: Faces) -> NDArray[Any]:
+        """Return the answers of the net itself, float64 [faces, 2]."""
         if not self._is_net:
-            return classifier_file.answers(self._trained.model, self._checked.tensors())
+            return classifier_file.answers(self._trained.model, faces.tensors())
         with torch.no_grad():
-            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in self._checked.tensors()]
+            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in faces.tensors()]
         return np.concatenate(rows).astype(np.float64)
 
 
