@@ -22,7 +22,7 @@ ROOMS = {
     "harness": {"harness", "targets", "model_zoo", "reports", "edgerig"},
 }
 DOOR = "edgerig"  # edgerig/__init__.py offers what harness/api.py has, lazily
-TRAINERS = {"backbones", "training", "pruning", "quantizing", "defakeq", "exporting", "build_shipped"}  # of model_zoo
+TRAINERS = {"backbones", "training", "pruning", "quantizing", "defakeq", "exporting"}  # of model_zoo
 TRAINING = {
     *("torch", "torchvision", "timm", "onnxscript", "torch_pruning", "nncf", "skl2onnx", "sklearn"),
     *("litert_torch", "ai_edge_quantizer"),

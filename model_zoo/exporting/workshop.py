@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgerig import files
 from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import Trained
+from model_zoo.defakeq import executable, plan
 from model_zoo.exporting import classifier_file, onnx_file, openvino_file, parity, running, tflite_file
 from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder import graph
@@ -80,11 +83,12 @@ class Workshop:
     def quantized(self, kind: Format, table: Quantize) -> Made:
         """Return the quantized file of a format; raises ModelError where it no longer answers as the float file."""
         exported.check(table, kind)
-        source = self.float(kind)
+        shop, bits = self._rendered() if table.method == "planned" else (self, {})
+        source = shop.float(kind)
         target = self._folder / f"quantized{SUFFIXES[kind]}"
         calibrating = self._faces.calibration(table.calibration, self._seed, source.input)
         plain = Faces(calibrating.faces, self._trained.input.spec())
-        task = Task(source.path, target, self._prepared, calibrating, plain)
+        task = Task(source.path, target, self._prepared, calibrating, plain, bits)
         labels = self._faces.validation(source.input, VALIDATING, self._seed).labels
 
         def scores(path: Path) -> NDArray[np.float64]:
@@ -94,6 +98,15 @@ class Workshop:
         found = exported.quantize(table, kind, task, judge)
         made = self._described(target, kind)
         return Made(target, made.input, made.output, found.techniques, found.loss)
+
+    def _rendered(self) -> tuple[Workshop, Mapping[bytes, int]]:
+        """Return a workshop for the net as LiteRT can run its plan, and the bits of its weights."""
+        rows = json.loads(self._trained.extras[plan.FILE].read_text())["layers"]
+        net, bits = executable.rendered(self._trained.model, rows)
+        folder = files.make_folder(self._folder / "rendered")
+        shop = Workshop(replace(self._trained, model=net), self._faces, self._seed, folder)
+        parity.require(shop._answers, self._answers, "the net as LiteRT runs it")
+        return shop, bits
 
     def _write(self, kind: Format, path: Path) -> None:
         if kind == "onnx" and not self._is_net:

@@ -11,7 +11,12 @@ from model_zoo.building.trained import Context, Trained
 from model_zoo.exporting.counts import counted
 from model_zoo.pruning import channels
 
-UNITS = {"channels": "channels", "parameters": "parameters", "macs": "multiply-accumulates", "latency": "ms a frame"}
+UNITS = {
+    "channels": "channels",
+    "parameters": "parameters",
+    "macs": "multiply-accumulates",
+    "latency": "milliseconds a frame",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class Goal:
             return self.context.measure(replace(self.trained, model=net))
         found = counted(net, self.trained.input)
         return found.macs if self.table.of == "macs" else found.parameters
+
+    @property
+    def unit(self) -> str:
+        """What is counted, for people."""
+        return UNITS[self.table.of]
+
+    def told(self, amount: float) -> str:
+        """Return an amount as people read it."""
+        return f"{amount:,.3f}" if self.table.of == "latency" else f"{amount:,.0f}"
 
     def after(self, number: int, start: float) -> float:
         """Return what may be left after a round; every round takes the same away."""

@@ -13,7 +13,7 @@ from model_zoo.building.recipe import Prune
 from model_zoo.building.trained import Context, Trained
 from model_zoo.exporting.counts import counted
 from model_zoo.pruning import channels, gradients
-from model_zoo.pruning.goal import UNITS, Goal, fewest
+from model_zoo.pruning.goal import Goal, fewest
 from model_zoo.pruning.kept import kept
 from model_zoo.training import fit
 
@@ -80,7 +80,7 @@ class _Pruning:
 
         def small_enough(count: int) -> bool:
             amount = self._goal.amount(channels.without(net, self._spec, slices[:count]))
-            self._context.teller.advance(next(trials), f"{amount:,.4g} {UNITS[self._table.of]}")
+            self._context.teller.advance(next(trials), f"{self._goal.told(amount)} {self._goal.unit}")
             return amount <= self._goal.after(number, start)
 
         count, met = fewest(len(slices), small_enough)
@@ -101,11 +101,13 @@ class _Pruning:
 
     def _described(self, net: Any, start: float, reached: float) -> Trained:
         """Return the net with its figures, and in a sentence what was asked for and what was reached."""
-        table, unit = self._table, UNITS[self._table.of]
-        gone = 1 - reached / start
-        note = f"Structured pruning took {gone:.1%} of the {unit} away ({start:,.4g} to {reached:,.4g})"
+        table = self._table
+        note = (
+            f"Structured pruning took {1 - reached / start:.1%} of the {self._goal.unit} away ({table.amount:.0%} "
+            f"were asked for): {self._goal.told(start)} before, {self._goal.told(reached)} after"
+        )
         if not self._met:
-            note += f", not the {table.amount:.0%} asked for: no more channels may go"
+            note += "; no more channels may go"
         before, after = counted(self._trained.model, self._spec), counted(net, self._spec)
         figures = {
             "parameters_before": before.parameters,

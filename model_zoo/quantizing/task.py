@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ class Task:
             in float, whatever the format.
         calibration: training faces as the source wants them.
         plain: the same faces as `prepared` wants them.
+        bits: of weights, by their values, where a plan says them.
     """
 
     source: Path
@@ -31,6 +32,7 @@ class Task:
     prepared: Path
     calibration: Faces
     plain: Faces
+    bits: Mapping[bytes, int] = field(default_factory=dict)
 
     @property
     def tensors(self) -> Tensors:

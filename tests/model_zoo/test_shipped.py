@@ -108,7 +108,7 @@ def test_manifest_describes_its_file(name: str) -> None:
     assert variant.manifest.parameters
     assert variant.manifest.macs
     assert variant.manifest.training
-    assert variant.manifest.training.command.startswith("python -m model_zoo.build_shipped")
+    assert variant.manifest.training.command.startswith("edgerig zoo build")
 
 
 def test_int8_names_its_parent_and_techniques() -> None:
