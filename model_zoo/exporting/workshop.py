@@ -105,7 +105,8 @@ class Workshop:
         net, bits = executable.rendered(self._trained.model, rows)
         folder = files.make_folder(self._folder / "rendered")
         shop = Workshop(replace(self._trained, model=net), self._faces, self._seed, folder)
-        parity.require(shop._answers, self._answers, "the net as LiteRT runs it")
+        fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+        parity.require(shop._answers(fed), self._answers(fed), "the net as LiteRT runs it")
         return shop, bits
 
     def _write(self, kind: Format, path: Path) -> None:
