@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgerig import files
-from edgerig.preprocess import OutputSpec
+from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import Trained
@@ -24,7 +24,7 @@ from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder import graph
 from model_zoo.ladder.fidelity import Faces, Loss
 from model_zoo.manifest import Input
-from model_zoo.quantizing import exported
+from model_zoo.quantizing import exported, rounding
 from model_zoo.quantizing.task import Task
 
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite", "openvino": ".xml"}
@@ -76,8 +76,7 @@ class Workshop:
             path = self._folder / f"float{SUFFIXES[kind]}"
             self._write(kind, path)
             made = Made(path, _input(self._trained.input, kind), self._output)
-            answers = running.answers(path, Faces(self._checked.faces, made.input.spec()))
-            parity.require(answers, self._answers, f"the {kind} file of {self._trained.backbone}")
+            self._check(made, f"the {kind} file of {self._trained.backbone}")
             self._made[kind] = made
         return self._made[kind]
 
@@ -89,7 +88,7 @@ class Workshop:
         target = self._folder / f"quantized{SUFFIXES[kind]}"
         calibrating = self._faces.calibration(table.calibration, self._seed, source.input)
         plain = Faces(calibrating.faces, self._trained.input.spec())
-        task = Task(source.path, target, self._prepared, calibrating, plain, bits)
+        task = Task(source.path, target, lambda: self._prepared, calibrating, plain, bits)
         labels = self._faces.validation(source.input, VALIDATING, self._seed).labels
 
         def scores(path: Path) -> NDArray[np.float64]:
@@ -106,7 +105,8 @@ class Workshop:
         net, bits = executable.rendered(self._trained.model, rows)
         folder = files.make_folder(self._folder / "rendered")
         shop = Workshop(replace(self._trained, model=net), self._faces, self._seed, folder)
-        parity.require(shop._answers, self._answers, "the net as LiteRT runs it")
+        fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+        parity.require(shop._answers(fed), self._answers(fed), "the net as LiteRT runs it")
         return shop, bits
 
     def _write(self, kind: Format, path: Path) -> None:
@@ -140,17 +140,23 @@ class Workshop:
             graph.prepared(self.float("onnx").path, path)
         return path
 
-    @cached_property
-    def _checked(self) -> Faces:
-        return self._faces.validation(self._trained.input, parity.FACES, self._seed)
+    def _check(self, made: Made, what: str) -> None:
+        """Raise ModelError where a file does not answer as the net."""
+        if rounding.is_aware(self._trained.model):
+            fed = self._faces.validation(self._trained.input, VALIDATING, self._seed)
+            wanted = postprocess(self._answers(fed), OutputSpec(**self._output))
+            parity.require_decisions(made.scores(self._faces, self._seed), wanted, fed.labels, what)
+        else:
+            fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+            own = running.answers(made.path, Faces(fed.faces, made.input.spec()))
+            parity.require(own, self._answers(fed), what)
 
-    @cached_property
-    def _answers(self) -> NDArray[Any]:
-        """The answers of the net itself, float64 [faces, 2]."""
+    def _answers(self, faces: Faces) -> NDArray[Any]:
+        """Return the answers of the net itself, float64 [faces, 2]."""
         if not self._is_net:
-            return classifier_file.answers(self._trained.model, self._checked.tensors())
+            return classifier_file.answers(self._trained.model, faces.tensors())
         with torch.no_grad():
-            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in self._checked.tensors()]
+            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in faces.tensors()]
         return np.concatenate(rows).astype(np.float64)
 
 
