@@ -88,7 +88,7 @@ class Workshop:
         target = self._folder / f"quantized{SUFFIXES[kind]}"
         calibrating = self._faces.calibration(table.calibration, self._seed, source.input)
         plain = Faces(calibrating.faces, self._trained.input.spec())
-        task = Task(source.path, target, self._prepared, calibrating, plain, bits)
+        task = Task(source.path, target, lambda: self._prepared, calibrating, plain, bits)
         labels = self._faces.validation(source.input, VALIDATING, self._seed).labels
 
         def scores(path: Path) -> NDArray[np.float64]:
