@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
@@ -80,6 +80,15 @@ class Train(Table):
         return self
 
 
+def _keeps_its_head(table: Train) -> Train:
+    if table.head != "kept":
+        raise ValueError("'head' begins the classifier anew, which the step 'train' alone does")
+    return table
+
+
+Recovery = Annotated[Train, AfterValidator(_keeps_its_head)]
+
+
 class Prune(Table):
     """`do = "prune"`: structured pruning of whole channels, with what depends on them (DepGraph)."""
 
@@ -92,7 +101,7 @@ class Prune(Table):
     round_to: Annotated[int, Field(ge=1, description="channels go in slices of so many")] = 8
     most: Share = Field(0.8, description="share of a layer's channels that may go at most")
     calibration: Annotated[int, Field(ge=8, description="training faces for the gradients of taylor")] = 256
-    recover: Train | None = Field(None, description="training after each round")
+    recover: Recovery | None = Field(None, description="training after each round")
 
 
 class Sparsify(Table):
@@ -102,14 +111,14 @@ class Sparsify(Table):
     amount: Share
     scope: Literal["global", "local"] = "global"
     rounds: Annotated[int, Field(ge=1)] = 1
-    recover: Train | None = None
+    recover: Recovery | None = None
 
 
 class Qat(Table):
     """`do = "qat"`: training with weights and activations rounded as int8 rounds them."""
 
     do: Literal["qat"]
-    train: Train
+    train: Recovery
 
 
 class Defakeq(Table):

@@ -27,7 +27,7 @@ TECHNIQUES = {
     "dynamic": "dynamic int8",
     "weights": "weights int8",
     "fp16": "fp16",
-    "planned": "2, 4 and 8 bits",
+    "planned": "2/4/8-bit weights",
 }
 REFUSED: dict[tuple[str, str], str] = {
     ("onnx", "planned"): "ONNX Runtime has no convolution with weights of less than 8 bits",
