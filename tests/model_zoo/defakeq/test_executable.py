@@ -124,7 +124,7 @@ def test_its_answers_are_near(made: Trained, planned: tuple[Path, dict[str, Any]
 def test_the_executed_size_is_that_of_the_file(made: Trained, planned: tuple[Path, dict[str, Any]]) -> None:
     folder, table = planned
     assert table["bytes"] == (folder / FILE).stat().st_size != made.figures["packed_bytes"]
-    assert table["techniques"][-1] == "2, 4 and 8 bits"
+    assert table["techniques"][-1] == "2/4/8-bit weights"
 
 
 def test_depthwise_layers_of_few_bits_are_refused(made: Trained) -> None:
