@@ -8,15 +8,20 @@ BIN := $(VENV)/bin
 setup: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
 
-$(VENV)/.installed: pyproject.toml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "edgerig needs Python 3.11 or newer; set PYTHON=..."; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+# With the zoo: about 2.5 GB on the disk, most of it PyTorch; CONTRIBUTING.md says how not to get CUDA with it.
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev,zoo]'
+	@touch $(VENV)/.installed $@
 
 # The main job: the shipped variants on the shipped faces on this machine.
 run: setup

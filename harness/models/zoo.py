@@ -201,8 +201,8 @@ def exported(shop: Products, name: str, folder: Path) -> Outcome:
 
 
 def _figures(found: Mapping[str, float]) -> str:
-    said = {"val_auc": "validation AUC", "parameters": "parameters"}
-    return ", ".join(f"{text} {number(found[key])}" for key, text in said.items() if key in found)
+    said = [f"validation AUC {number(found['val_auc'])}"] if "val_auc" in found else []
+    return ", ".join([*said, *([f"{found['parameters']:,.0f} parameters"] if "parameters" in found else [])])
 
 
 def require_built(build: Builder, names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from model_zoo.building.store import Store
 from model_zoo.building.trained import Context, Silent, Teller, Trained
 
 Measure = Callable[[Trained], float]
+OF_TRAINING = ("val_auc", "epochs")
 ROUNDING = ("qat", "defakeq")  # what they have rounded, a later step would undo
 
 
@@ -206,7 +207,7 @@ class Builder:
             self.watcher.stage(stage)
             if stage.key in self.store:
                 return  # another build has made it meanwhile
-            before = self.store.get(stage.before) if stage.before else self._fresh(stage.recipe.name)
+            before = _unmeasured(self.store.get(stage.before) if stage.before else self._fresh(stage.recipe.name))
             try:
                 trained = steps.apply(stage.step, before, self._context(stage))
             except Exception:
@@ -250,3 +251,9 @@ class Builder:
     def _faces(self, which: Which) -> str:
         faces = self.asked.faces if which == "faces" else self.asked.other
         return faces.key if faces else ""
+
+
+def _unmeasured(trained: Trained) -> Trained:
+    """Return a net without the figures of its training, which do not hold any more when it is changed."""
+    kept = {name: value for name, value in trained.figures.items() if name not in OF_TRAINING}
+    return replace(trained, figures=kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from model_zoo.building.recipe import Format, Recipe
 from model_zoo.building.trained import Trained
 
 TABLE = "table"  # key of the facts
+EXTRAS = "extras"  # key of the facts, and folder of the files
+VERSION = 2  # of what exporting does: raised when the same net would give another file
 
 
 def export(trained: Trained, kind: Format, asked: Asked, folder: Path, name: str, **order: Any) -> dict[str, Any]:
@@ -44,11 +46,13 @@ class Product:
         name: of the variant.
         folder: of the store, where its files lie.
         table: its manifest.
+        extras: names of what its steps wrote beside the model, e.g. a plan of bits.
     """
 
     name: str
     folder: Path
     table: Mapping[str, Any]
+    extras: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -91,29 +95,36 @@ class Products:
                 )
         facts = shelved.facts(key)
         table = {**facts[TABLE], **self._said(recipe, variant, facts)}
-        return Product(variant, shelved.folder(key), {key: value for key, value in table.items() if value})
+        said = {key: value for key, value in table.items() if value}
+        return Product(variant, shelved.folder(key), said, tuple(facts[EXTRAS]))
 
     def _exported(self, recipe: Recipe, trained: Trained, variant: str, kind: Format, part: Path) -> Mapping[str, Any]:
         self.builder.watcher.exporting(variant, kind)
         asked = self.builder.asked
         order = {"quantization": recipe.quantization, "teller": self.builder.watcher}
-        table = export(trained, kind, asked, part, variant, **order)
-        return {TABLE: dict(table), "notes": list(trained.notes), "figures": dict(trained.figures)}
+        once = replace(trained, notes=tuple(dict.fromkeys(trained.notes)))  # several steps may have noted the same
+        table = export(once, kind, asked, part, variant, **order)
+        extras = trained.extras if variant == recipe.name else {}
+        for title, path in extras.items():
+            _copied(path, files.make_folder(part / EXTRAS) / title)
+        return {TABLE: dict(table), "figures": dict(trained.figures), EXTRAS: list(extras)}
 
     def _key(self, recipe: Recipe, variant: str, kind: Format) -> str:
         how = recipe.quantization.model_dump(exclude_defaults=True) if recipe.quantization else None
         asked = self.builder.asked
-        return store.key("export", self.builder.key(recipe.name), kind, how, asked.faces.key, asked.seed, variant)
+        return store.key(
+            "export", VERSION, self.builder.key(recipe.name), kind, how, asked.faces.key, asked.seed, variant
+        )
 
     def _said(self, recipe: Recipe, variant: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the recipe says of a variant, which changes without anything being built again."""
         parent = recipe.parent or recipe.origin or (recipe.name if variant != recipe.name else "")
-        own = str(facts[TABLE].get("note", ""))
-        notes = [note for note in (recipe.note, *facts["notes"], own) if note]
+        own, figures = str(facts[TABLE].get("note", "")), facts["figures"]
         return {
             "parent": parent,
-            "note": " ".join(dict.fromkeys(notes)),
-            "training": self._training(recipe, facts["figures"]),
+            "note": " ".join(note for note in (recipe.note, own) if note),
+            "packed_bytes": int(figures.get("packed_bytes", 0)),
+            "training": self._training(recipe, figures),
             "authors": [figure.model_dump(exclude_defaults=True) for figure in recipe.authors],
         }
 
@@ -128,9 +139,14 @@ class Products:
             "command": self._command.format(recipe.name),
             "recipe": recipe.name,
             "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if trained else ""))),
-            "figures": {name: float(f"{value:.6g}") for name, value in figures.items()},
+            "figures": {name: _short(value) for name, value in figures.items()},
         }
         return {key: value for key, value in told.items() if value not in ("", {})}
+
+
+def _short(value: float) -> float:
+    """Return a figure as a person writes it: whole, or with six digits."""
+    return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
 def place(products: Iterable[Product], folder: Path) -> list[Path]:
@@ -144,6 +160,8 @@ def place(products: Iterable[Product], folder: Path) -> list[Path]:
     for product in products:
         for source in product.files:
             _copied(source, folder / source.name)
+        for title in product.extras:
+            _copied(product.folder / EXTRAS / title, folder / f"{product.name}.{title}")
         tables.append(product.table)
     return family.write_alone(folder, tables)
 

@@ -147,7 +147,9 @@ class Quantize(Table):
     """`do = "quantize"`: how the exported files are quantized; the last step of a recipe."""
 
     do: Literal["quantize"]
-    method: Literal["static", "mixed", "dynamic", "weights", "fp16"] = "static"
+    method: Literal["static", "mixed", "dynamic", "weights", "fp16", "planned"] = Field(
+        "static", description="planned: weights in the bits that 'defakeq' gave them, in tflite alone"
+    )
     calibration: Annotated[int, Field(ge=8, description="training faces")] = 300
     auc_drop: float | None = Field(
         None, ge=0, le=1, description="most that may be lost, on validation faces: .01 with mixed, else .05"

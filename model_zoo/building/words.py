@@ -12,6 +12,7 @@ _METHODS = {
     "dynamic": "int8, activations when it runs",
     "weights": "weights int8",
     "fp16": "fp16",
+    "planned": "weights in the bits that were planned",
 }
 
 

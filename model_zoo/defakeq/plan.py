@@ -13,6 +13,7 @@ from model_zoo.defakeq.anatomy import Layer
 from model_zoo.defakeq.packing import Entry
 
 PINNED = 8
+FILE = "bits.json"  # a plan among the extras of an outcome
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from model_zoo.defakeq.rounded import Rounded
 from model_zoo.training.batches import Album, plain
 from model_zoo.training.device import deterministic
 
-PLAN, PACKED = "bits.json", "weights.edgq"  # extras of the outcome
+PACKED = "weights.edgq"  # an extra of the outcome
 ALLOCATED = "allocated.json"  # what a killed build finds again
 
 
@@ -55,7 +55,7 @@ def apply(table: Defakeq, trained: Trained, context: Context) -> Trained:
     net.cpu().requires_grad_(True)
     _write(net, layers, planned, context)
     figures = {"val_auc": auc, "packed_bytes": float(planned.size), "bits_per_weight": planned.bits_per_weight}
-    extras = {**trained.extras, PLAN: context.work / PLAN, PACKED: context.work / PACKED}
+    extras = {**trained.extras, plan.FILE: context.work / plan.FILE, PACKED: context.work / PACKED}
     done = replace(trained, model=net, extras=extras)
     for word in _techniques(table)[:-1]:
         done = done.then(word)
@@ -139,7 +139,7 @@ def _write(net: Any, layers: Mapping[str, Rounded], planned: Plan, context: Cont
     }
     values |= {f"{layer.name}.weight": layer.coded() for layer in layers.values()}
     packing.write(context.work / PACKED, planned.entries, values)
-    files.write(context.work / PLAN, planned.json())
+    files.write(context.work / plan.FILE, planned.json())
 
 
 def _techniques(table: Defakeq) -> list[str]:

@@ -74,6 +74,7 @@ class Exporter:
         order.teller.step(f"exporting {name}", 1)
         made = self._workshop.quantized(kind, order.quantization) if order.quantization else self._workshop.float(kind)
         table = self._table(name, made, self._placed(made.path, name))
+        self._placed_extras(name)
         order.teller.advance(1)
         return table
 
@@ -83,10 +84,13 @@ class Exporter:
         parts = [source.with_suffix(".bin")] if source.suffix == ".xml" else []
         for part in (*parts, source):
             target = folder / f"{name}{part.suffix}"
-            with files.writing(target):
-                shutil.copyfile(part, target.with_name(f"{target.name}.part"))
-                target.with_name(f"{target.name}.part").replace(target)
+            _copied(part, target)
         return folder / f"{name}{source.suffix}"
+
+    def _placed_extras(self, name: str) -> None:
+        """Copy beside a model what the steps left, e.g. a plan of bits and the packed weights."""
+        for title, extra in self._trained.extras.items():
+            _copied(extra, self._order.folder / f"{name}.{title}")
 
     def _table(self, name: str, made: Made, path: Path) -> dict[str, Any]:
         notes = [*self._trained.notes, *([_lost(made)] if made.loss else []), str(self._order.about.get("note", ""))]
@@ -97,6 +101,7 @@ class Exporter:
             "techniques": [*self._trained.techniques, *made.techniques],
             **self._counts,
             "bytes": path.stat().st_size,
+            **self._packed,
             "sha256": digest.of_file(path),
             "input": made.input.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             "output": dict(made.output),
@@ -104,12 +109,26 @@ class Exporter:
             "note": " ".join(filter(None, notes)),
         }
 
+    @property
+    def _packed(self) -> dict[str, int]:
+        """What the weights take in as few bits as they have, where a step has packed them."""
+        size = self._trained.figures.get("packed_bytes")
+        return {} if size is None else {"packed_bytes": int(size)}
+
     @cached_property
     def _counts(self) -> dict[str, int]:
         """What can be counted of a net; of a classifier nothing that would compare."""
         if not isinstance(self._trained.model, torch.nn.Module):
             return {}
         return asdict(counted(self._trained.model, self._trained.input))
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    part = target.with_name(f"{target.name}.part")
+    with files.writing(target):
+        shutil.copyfile(source, part)
+        part.replace(target)
 
 
 def _lost(made: Made) -> str:

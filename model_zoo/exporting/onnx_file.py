@@ -10,6 +10,7 @@ import torch
 
 from model_zoo.exporting.quiet import quiet
 from model_zoo.manifest import Input
+from model_zoo.quantizing import rounding
 
 OPSET = 18
 INPUT, OUTPUT = "input", "logits"
@@ -23,7 +24,7 @@ def write(net: Any, spec: Input, path: Path) -> None:
     """
     with quiet(f"{path.stem} cannot be exported to ONNX"):
         torch.onnx.export(
-            net,
+            rounding.frozen(net),
             (torch.zeros(2, 3, *spec.size),),  # of 1 the exporter would make a constant
             path,
             dynamo=True,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from edgerig.errors import ConfigError
 from model_zoo.backbones import registry
-from model_zoo.building.recipe import Format, Recipe
+from model_zoo.building.recipe import Format, Quantize, Recipe
 from model_zoo.quantizing import exported
 
 
@@ -24,8 +24,16 @@ def check(recipe: Recipe, backbone: str, steps: Collection[str]) -> None:
             raise ConfigError(f"it cannot be exported to {kind}: {reason}.", "Change 'exports'.")
         if recipe.quantization:
             exported.check(recipe.quantization, kind)
+            _require_plan(recipe.quantization, steps)
     if recipe.quantization and registry.named(backbone).source == "scikit-learn":
         raise ConfigError(f"'quantize' is for nets, and {backbone} is none.", "Leave that step out.")
+
+
+def _require_plan(table: Quantize, steps: Collection[str]) -> None:
+    if table.method == "planned" and "defakeq" not in steps:
+        raise ConfigError(
+            "'quantize' by the method 'planned' needs a plan of bits.", "Put the step 'defakeq' before it."
+        )
 
 
 def _refused(kind: Format, backbone: str, steps: Collection[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgerig.preprocess import OutputSpec
+from edgerig import files
+from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import Trained
+from model_zoo.defakeq import executable, plan
 from model_zoo.exporting import classifier_file, onnx_file, openvino_file, parity, running, tflite_file
 from model_zoo.exporting.quiet import quiet
 from model_zoo.ladder import graph
 from model_zoo.ladder.fidelity import Faces, Loss
 from model_zoo.manifest import Input
-from model_zoo.quantizing import exported
+from model_zoo.quantizing import exported, rounding
 from model_zoo.quantizing.task import Task
 
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite", "openvino": ".xml"}
@@ -73,19 +76,19 @@ class Workshop:
             path = self._folder / f"float{SUFFIXES[kind]}"
             self._write(kind, path)
             made = Made(path, _input(self._trained.input, kind), self._output)
-            answers = running.answers(path, Faces(self._checked.faces, made.input.spec()))
-            parity.require(answers, self._answers, f"the {kind} file of {self._trained.backbone}")
+            self._check(made, f"the {kind} file of {self._trained.backbone}")
             self._made[kind] = made
         return self._made[kind]
 
     def quantized(self, kind: Format, table: Quantize) -> Made:
         """Return the quantized file of a format; raises ModelError where it no longer answers as the float file."""
         exported.check(table, kind)
-        source = self.float(kind)
+        shop, bits = self._rendered() if table.method == "planned" else (self, {})
+        source = shop.float(kind)
         target = self._folder / f"quantized{SUFFIXES[kind]}"
         calibrating = self._faces.calibration(table.calibration, self._seed, source.input)
         plain = Faces(calibrating.faces, self._trained.input.spec())
-        task = Task(source.path, target, self._prepared, calibrating, plain)
+        task = Task(source.path, target, lambda: self._prepared, calibrating, plain, bits)
         labels = self._faces.validation(source.input, VALIDATING, self._seed).labels
 
         def scores(path: Path) -> NDArray[np.float64]:
@@ -95,6 +98,16 @@ class Workshop:
         found = exported.quantize(table, kind, task, judge)
         made = self._described(target, kind)
         return Made(target, made.input, made.output, found.techniques, found.loss)
+
+    def _rendered(self) -> tuple[Workshop, Mapping[bytes, int]]:
+        """Return a workshop for the net as LiteRT can run its plan, and the bits of its weights."""
+        rows = json.loads(self._trained.extras[plan.FILE].read_text())["layers"]
+        net, bits = executable.rendered(self._trained.model, rows)
+        folder = files.make_folder(self._folder / "rendered")
+        shop = Workshop(replace(self._trained, model=net), self._faces, self._seed, folder)
+        fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+        parity.require(shop._answers(fed), self._answers(fed), "the net as LiteRT runs it")
+        return shop, bits
 
     def _write(self, kind: Format, path: Path) -> None:
         if kind == "onnx" and not self._is_net:
@@ -127,17 +140,23 @@ class Workshop:
             graph.prepared(self.float("onnx").path, path)
         return path
 
-    @cached_property
-    def _checked(self) -> Faces:
-        return self._faces.validation(self._trained.input, parity.FACES, self._seed)
+    def _check(self, made: Made, what: str) -> None:
+        """Raise ModelError where a file does not answer as the net."""
+        if rounding.is_aware(self._trained.model):
+            fed = self._faces.validation(self._trained.input, VALIDATING, self._seed)
+            wanted = postprocess(self._answers(fed), OutputSpec(**self._output))
+            parity.require_decisions(made.scores(self._faces, self._seed), wanted, fed.labels, what)
+        else:
+            fed = self._faces.validation(self._trained.input, parity.FACES, self._seed)
+            own = running.answers(made.path, Faces(fed.faces, made.input.spec()))
+            parity.require(own, self._answers(fed), what)
 
-    @cached_property
-    def _answers(self) -> NDArray[Any]:
-        """The answers of the net itself, float64 [faces, 2]."""
+    def _answers(self, faces: Faces) -> NDArray[Any]:
+        """Return the answers of the net itself, float64 [faces, 2]."""
         if not self._is_net:
-            return classifier_file.answers(self._trained.model, self._checked.tensors())
+            return classifier_file.answers(self._trained.model, faces.tensors())
         with torch.no_grad():
-            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in self._checked.tensors()]
+            rows = [self._trained.model(torch.from_numpy(tensor)).numpy() for tensor in faces.tensors()]
         return np.concatenate(rows).astype(np.float64)
 
 

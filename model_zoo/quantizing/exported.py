@@ -22,8 +22,16 @@ from model_zoo.quantizing.task import Task
 Scores = NDArray[np.float64]
 
 TOOLS: dict[Format, ModuleType] = {"onnx": onnx_tools, "openvino": openvino_tools, "tflite": tflite_tools}
-TECHNIQUES = {"static": "static int8", "dynamic": "dynamic int8", "weights": "weights int8", "fp16": "fp16"}
+TECHNIQUES = {
+    "static": "static int8",
+    "dynamic": "dynamic int8",
+    "weights": "weights int8",
+    "fp16": "fp16",
+    "planned": "2, 4 and 8 bits",
+}
 REFUSED: dict[tuple[str, str], str] = {
+    ("onnx", "planned"): "ONNX Runtime has no convolution with weights of less than 8 bits",
+    ("openvino", "planned"): "OpenVINO has no convolution with weights of less than 8 bits",
     ("openvino", "dynamic"): "OpenVINO rounds activations while it runs for language models alone: take 'weights'",
 }
 

@@ -16,7 +16,7 @@ def static(task: Task, keep: tuple[str, ...] = ()) -> None:
     """Write FakeQuantize: activations by NNCF's statistics, weights per channel, biases corrected."""
     nncf, model = openvino("nncf"), _read(task.source)
     calibration = nncf.Dataset(task.tensors)
-    ignored = nncf.IgnoredScope(names=_names(model, task.prepared, keep), validate=False)
+    ignored = nncf.IgnoredScope(names=_names(model, task.prepared, keep) if keep else [], validate=False)
     save(nncf.quantize(model, calibration, subset_size=len(task.tensors), ignored_scope=ignored), task.target)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,17 +20,26 @@ class Task:
     Attributes:
         source: the float file.
         target: the new one, of the same suffix.
-        prepared: the ONNX file of the same net, made ready by `ladder.graph.prepared`; its layers name those that stay
-            in float, whatever the format.
+        prepare: returns `prepared`, which is made when it is first asked for.
         calibration: training faces as the source wants them.
         plain: the same faces as `prepared` wants them.
+        bits: of weights, by their values, where a plan says them.
     """
 
     source: Path
     target: Path
-    prepared: Path
+    prepare: Callable[[], Path]
     calibration: Faces
     plain: Faces
+    bits: Mapping[bytes, int] = field(default_factory=dict)
+
+    @property
+    def prepared(self) -> Path:
+        """The ONNX file of the same net, made ready by `ladder.graph.prepared`.
+
+        Its layers name those that stay in float, whatever the format.
+        """
+        return self.prepare()
 
     @property
     def tensors(self) -> Tensors:

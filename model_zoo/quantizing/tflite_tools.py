@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from edgerig.errors import ModelError
+from model_zoo.defakeq import executable
 from model_zoo.ladder import graph
 from model_zoo.quantizing.task import Task, Tensors
 
@@ -39,6 +40,11 @@ def weights(task: Task) -> None:
     from ai_edge_quantizer import recipe  # noqa: PLC0415
 
     _quantize(task, recipe.weight_only_wi8_afp32())
+
+
+def planned(task: Task) -> None:
+    """Write weights in the bits that a plan gave them; kernels round activations while they run."""
+    executable.quantize(task.source, task.target, task.bits)
 
 
 def half(task: Task) -> None:

@@ -301,7 +301,7 @@ def test_commands_say_who_has_a_device(workplace: Workplace, monkeypatch: pytest
         assert (cell["outcome"], f"here is held by {lease.this_owner('').who}" in cell["reason"]) == ("lost", True)
         steps = json.loads(workplace.apart("doctor", "here", "--json", code=3).stdout)
         assert [step["step"] for step in steps if step["standing"] == "failed"] == ["lease"]
-        waiting = workplace.start(*measure, "--wait", "--json")
+        waiting = workplace.start(*measure, "--wait", "--json", short=True)
         waited(lambda: len(list(workplace.folder.glob("runs/*/journal.jsonl"))) == 2)
     printed, _ = waiting.communicate(timeout=60)
     assert json.loads(printed)["cells"][0]["outcome"] == "ok"

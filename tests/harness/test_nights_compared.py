@@ -20,7 +20,7 @@ from tests.support import faces, models
 # Rounds, frames and seconds of a round, frames and seconds of its warm-up: few, and so far apart in what they take that
 # a busy machine's noise of some ms decides nothing.
 SHORT = (5, 4, 0.0, 1, 0.0)
-OLD_MS, NEW_MS = 10.0, 100.0
+OLD_MS, NEW_MS = 5.0, 50.0
 CONFIG = """
 [targets.here]
 architecture = ""

@@ -7,12 +7,7 @@ import pytest
 
 from reports import across, across_view
 from reports.records import Cell, Fingerprint, Outcome, Run
-from tests.reports.synthetic import HOSTILE, a_run, fingerprint
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    return a_run()[0]
+from tests.reports.synthetic import HOSTILE, fingerprint
 
 
 def medians(run: Run, factor: float = 1.0, seed: int = 0) -> dict[str, list[float]]:

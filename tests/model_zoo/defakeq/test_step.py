@@ -14,7 +14,7 @@ import torch
 from edgerig.errors import ConfigError
 from model_zoo.building.recipe import Defakeq
 from model_zoo.building.trained import Context, Trained
-from model_zoo.defakeq import allocation, calibrating, contrast, packing, step, tuning
+from model_zoo.defakeq import allocation, calibrating, contrast, packing, plan, step, tuning
 
 Make = Callable[..., Context]
 
@@ -45,7 +45,7 @@ def test_the_packed_file_holds_exactly_the_net_that_is_handed_on(done: Trained) 
 
 
 def test_the_budget_adds_up_to_the_byte(done: Trained) -> None:
-    told = json.loads(done.extras[step.PLAN].read_text())
+    told = json.loads(done.extras[plan.FILE].read_text())
     size = done.extras[step.PACKED].stat().st_size
     assert size == told["bytes"] == done.figures["packed_bytes"]
     assert told["bits_per_weight"] == done.figures["bits_per_weight"] == size * 8 / told["weights"]
@@ -55,7 +55,7 @@ def test_the_budget_adds_up_to_the_byte(done: Trained) -> None:
 
 
 def test_weights_lie_on_few_levels_but_for_kept_channels(done: Trained) -> None:
-    for row in json.loads(done.extras[step.PLAN].read_text())["layers"]:
+    for row in json.loads(done.extras[plan.FILE].read_text())["layers"]:
         weight = weights(done)[f"{row['layer']}.weight"].flatten(1)
         most = max(len(torch.unique(each)) for channel, each in enumerate(weight) if channel not in row["kept"])
         assert most <= 2 ** row["bits"] - 1
@@ -132,7 +132,7 @@ def test_tuning_brings_the_answers_back(trained: Trained, context: Make) -> None
 def test_ablations(trained: Trained, context: Make, keys: dict[str, Any], techniques: Any, bits: set[int]) -> None:
     found = step.apply(table(**keys), trained, context())
     assert found.techniques == techniques
-    assert {row["bits"] for row in json.loads(found.extras[step.PLAN].read_text())["layers"]} <= bits
+    assert {row["bits"] for row in json.loads(found.extras[plan.FILE].read_text())["layers"]} <= bits
 
 
 def test_a_budget_that_cannot_be_met_is_refused_with_the_least(trained: Trained, context: Make) -> None:

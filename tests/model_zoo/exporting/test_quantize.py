@@ -15,8 +15,9 @@ from edgerig.errors import ConfigError, ModelError
 from edgerig.preprocess import OutputSpec
 from harness.models import onnx_facts, openvino_facts, tflite_facts
 from model_zoo.building.faces import TrainingFaces
-from model_zoo.building.recipe import Format, Quantize
+from model_zoo.building.recipe import Format, Quantize, Recipe
 from model_zoo.building.trained import Trained
+from model_zoo.exporting import possible
 from model_zoo.exporting.export import Exporter, Order
 from model_zoo.exporting.workshop import Workshop
 from model_zoo.ladder import giving_back
@@ -167,3 +168,14 @@ def test_counts_and_notes_are_in_the_manifest(
     assert table["note"].startswith("First. By quantization, on 32 validation faces, AUC ")
     assert table["note"].endswith("decisions turned. Mine.")
     assert (table["parent"], table["parameters"]) == ("small", sum(p.numel() for p in exportable.small().parameters()))
+
+
+def test_planned_bits_are_for_litert_and_need_a_plan() -> None:
+    with pytest.raises(ConfigError, match="ONNX Runtime has no convolution with weights of less than 8 bits"):
+        exported.check(step("planned"), "onnx")
+    recipe = Recipe.model_validate(
+        {"from": "other", "exports": ["tflite"], "steps": [{"do": "quantize", "method": "planned"}]}
+    )
+    possible.check(recipe, "mobilenetv3-small", {"train", "defakeq"})
+    with pytest.raises(ConfigError, match="needs a plan of bits"):
+        possible.check(recipe, "mobilenetv3-small", {"train"})

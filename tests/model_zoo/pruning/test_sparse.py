@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from edgerig.errors import ConfigError
 from model_zoo.building.recipe import Sparsify
 from model_zoo.building.trained import Context, Trained
 from model_zoo.pruning import layers, sparse
@@ -65,3 +66,8 @@ def test_it_says_what_it_does_not_do(context: Make) -> None:
     assert "No runtime here is faster" in done.notes[0]
     assert f"{round(done.figures['gzip_bytes']):,} after" in done.notes[0]
     assert done.techniques == ("sparse weights (magnitude, global, one shot)",)
+
+
+def test_a_classifier_has_no_weights_to_take() -> None:
+    with pytest.raises(ConfigError, match="'sparsify' is for nets, and random-forest is none"):
+        sparse.check(Sparsify(do="sparsify", amount=0.5), "random-forest")
