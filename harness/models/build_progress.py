@@ -94,14 +94,20 @@ class Bars(_Steps):
             speed_estimate_period=300.0,  # epochs end with a validation, which takes no batches
         )
         self._task = self._bars.add_task("", total=None, title="", visible=False)
+        self._total, self._begun_here = 0.0, False
 
     def step(self, text: str, total: float) -> None:
         """Begin the bar anew: a step may have several parts."""
         self._bars.reset(self._task, total=total, description=text, visible=True, title=self._title)
+        self._total, self._begun_here = total, False
 
     def advance(self, done: float, text: str = "") -> None:
         """Move the bar."""
-        self._bars.update(self._task, completed=done)
+        if self._begun_here:
+            self._bars.update(self._task, completed=done)
+        else:  # what a checkpoint had done already took no time now, and says nothing of what is left
+            self._bars.reset(self._task, total=self._total, completed=int(done))
+        self._begun_here = True
         if text:
             self._bars.update(self._task, description=text)
 

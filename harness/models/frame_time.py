@@ -54,7 +54,7 @@ class FrameTimer:
 
     def _exported(self, trained: Trained, folder: Path) -> Variant:
         table = products.export(trained, "onnx", Asked(self._faces, seed=self._seed), folder, "pruned")
-        return manifest.load(family.write(folder, [table])[0])
+        return manifest.load(family.write_alone(folder, [table])[0])
 
     def _round(self, session: Session, variant: Variant, folder: Path) -> float:
         pack = faceset.pack(faceset.load(faceset.SHIPPED), folder)  # what a frame takes does not hang on its pixels

@@ -74,7 +74,6 @@ class Exporter:
         order.teller.step(f"exporting {name}", 1)
         made = self._workshop.quantized(kind, order.quantization) if order.quantization else self._workshop.float(kind)
         table = self._table(name, made, self._placed(made.path, name))
-        self._placed_extras(name)
         order.teller.advance(1)
         return table
 
@@ -87,11 +86,6 @@ class Exporter:
             _copied(part, target)
         return folder / f"{name}{source.suffix}"
 
-    def _placed_extras(self, name: str) -> None:
-        """Copy beside a model what the steps left, e.g. a plan of bits and the packed weights."""
-        for title, extra in self._trained.extras.items():
-            _copied(extra, self._order.folder / f"{name}.{title}")
-
     def _table(self, name: str, made: Made, path: Path) -> dict[str, Any]:
         notes = [*self._trained.notes, *([_lost(made)] if made.loss else []), str(self._order.about.get("note", ""))]
         return {
@@ -101,19 +95,12 @@ class Exporter:
             "techniques": [*self._trained.techniques, *made.techniques],
             **self._counts,
             "bytes": path.stat().st_size,
-            **self._packed,
             "sha256": digest.of_file(path),
             "input": made.input.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
             "output": dict(made.output),
             **self._order.about,
             "note": " ".join(filter(None, notes)),
         }
-
-    @property
-    def _packed(self) -> dict[str, int]:
-        """What the weights take in as few bits as they have, where a step has packed them."""
-        size = self._trained.figures.get("packed_bytes")
-        return {} if size is None else {"packed_bytes": int(size)}
 
     @cached_property
     def _counts(self) -> dict[str, int]:

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from edgerig.errors import DiskFull, ModelError
 from harness import cli
+from harness.models import build_progress, zoo
+from harness.models.zoo import Outcome
+from model_zoo import drawn
 from tests.support import faces as small_faces
 
 TINY = """
@@ -140,3 +145,62 @@ def test_a_card_of_a_shipped_variant(bench: Path, capsys: pytest.CaptureFixture[
     assert "## What it must not be used for" in card
     assert "1,519,906" in card
     assert "knows nothing of people" in card
+
+
+def test_a_recipe_that_fails_is_told_and_the_others_go_on(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def net(build: object, name: str, only: object = None) -> Outcome:
+        tried.append(name)
+        if name == "tiny":
+            raise ModelError("the loss is no number.", "Try a smaller rate.")
+        if name == "tiny-taught":
+            raise ZeroDivisionError("a bug")
+        return Outcome(name, "validation AUC 0.9")
+
+    (bench / "recipes" / "zzz.toml").write_text(TINY)
+    monkeypatch.setattr(zoo, "net", net)
+    assert edgerig("zoo", "train", "try", *OWN) == 3
+    said = capsys.readouterr().err
+    assert tried == ["tiny", "tiny-taught", "zzz"]
+    assert "tiny: failed: the loss is no number. Try a smaller rate." in said
+    assert "tiny-taught: failed: internal error, ZeroDivisionError: a bug" in said
+    assert "zzz: built (validation AUC 0.9)" in said
+
+
+def test_a_full_disk_ends_all_and_says_what_to_do(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def net(build: object, name: str, only: object = None) -> Outcome:
+        raise DiskFull("the disk is full: a could not be written.", "edgerig resume")
+
+    monkeypatch.setattr(zoo, "net", net)
+    assert edgerig("zoo", "train", "try", *OWN) == 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("the disk is full") == 1
+    assert "the same command goes on" in said
+
+
+def test_faces_are_drawn_once_where_none_are_given(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    write = drawn.write_set
+
+    def few(path: Path, **wanted: Any) -> None:
+        asked.append(wanted)
+        write(path, seed=wanted["seed"], counts=dict.fromkeys(wanted["counts"], 1), progress=wanted["progress"])
+
+    monkeypatch.setattr(drawn, "write_set", few)
+    progress = build_progress.Lines(Console(stderr=True))
+    path = zoo.draw(5000, progress)
+    assert zoo.draw(5000, progress) == path
+    assert [(wanted["seed"], wanted["counts"]) for wanted in asked] == [(20, {"train": 5000, "val": 250})]
+    assert "drawing 5,000 pairs" in capsys.readouterr().err
+    faces = zoo.training_faces(path)
+    assert (len(faces.train.faces), len(faces.val.faces)) == (2, 2)
+    assert faces.synthetic
+    assert "no photograph" in faces.note
+    assert sorted(entry.suffix for entry in path.parent.iterdir()) == [".toml", ".zip"]

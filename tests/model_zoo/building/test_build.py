@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from edgerig.errors import ConfigError, FaceSetError, ModelError
 from model_zoo import faceset
 from model_zoo.backbones import registry
 from model_zoo.building import steps
-from model_zoo.building.build import Asked, Builder, BuildError
+from model_zoo.building.build import Asked, Builder, BuildError, Nobody, Stage
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Step
 from model_zoo.building.store import Store
@@ -19,6 +21,7 @@ from model_zoo.building.trained import Context, Trained
 from model_zoo.manifest import Input
 from model_zoo.pictures import Pictures
 from tests.model_zoo.building.test_recipe import TRAIN, small, taught_by, write
+from tests.support import disks
 from tests.support import faces as small_faces
 
 SPLITS = ("train", "train", "val", "test")
@@ -213,3 +216,53 @@ def test_faces_of_one_class_are_refused(tmp_path: Path) -> None:
     (folder / "labels.csv").write_text("\n".join(row for row in rows if "fake" not in row or "val" not in row))
     with pytest.raises(FaceSetError, match="only real faces"):
         TrainingFaces(faceset.load(folder))
+
+
+# -- several at once, and trouble on the way
+
+
+def test_two_builds_at_once_do_a_step_once(
+    tmp_path: Path, faces: Path, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    quick = steps.apply
+
+    def slow(step: Step, trained: Trained, context: Context) -> Trained:
+        time.sleep(0.3)
+        return quick(step, trained, context)
+
+    class Waiting(Nobody):
+        def waiting(self, stage: Stage) -> None:
+            told.append(stage.recipe.name)
+
+    monkeypatch.setattr(steps, "apply", slow)
+    both = [builder(tmp_path, faces, FAMILY) for _ in range(2)]
+    for build in both:
+        build.watcher = Waiting()
+    with ThreadPoolExecutor(2) as pool:
+        nets = list(pool.map(lambda build: build.net("one").model, both))
+    assert nets == ["mobilenetv3-small/0+train+prune"] * 2
+    assert len(done) == 2
+    assert told
+
+
+def test_a_full_disk_is_said_and_leaves_no_half(tmp_path: Path) -> None:
+    said = disks.on_small_disk(FULL, tmp_path)
+    assert said.splitlines() == ["the disk is full", "False", "[]"]
+
+
+FULL = """
+import sys
+from pathlib import Path
+from edgerig.errors import DiskFull
+from model_zoo.building.store import Store
+from model_zoo.building.trained import Trained
+from model_zoo.manifest import Input
+store = Store(Path(sys.argv[1]))
+try:
+    store.put("a", Trained("x" * 200_000, "meso4", Input(size=(32, 32))))
+except DiskFull as error:
+    print(error.message.partition(":")[0])
+print("a" in store)
+print([path.name for path in Path(sys.argv[1]).iterdir()])
+"""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
 from model_zoo.backbones import registry
 from model_zoo.building import recipe as recipes
 from model_zoo.building import steps, words
 from model_zoo.building.recipe import Recipe
+from model_zoo.exporting import possible
 
 SHELF = recipes.shelf()
 
@@ -20,11 +19,12 @@ def test_a_recipe_needs_what_is_there(recipe: Recipe) -> None:
     assert line[-1] is recipe
     assert recipe.parent in {*SHELF, ""}
     assert recipe.family
-    first = recipes.lineage(SHELF, recipe.name)[0]
+    lineage = recipes.lineage(SHELF, recipe.name)
+    first = lineage[0]
     registry.check(first.backbone, first.weights)
     for step in recipe.steps:
-        with contextlib.suppress(ModuleNotFoundError):
-            steps.check(step, first.backbone)
+        steps.check(step, first.backbone)
+    possible.check(recipe, first.backbone, {step.do for before in lineage for step in before.net_steps})
     assert len(words.of(recipe)) < 150
 
 

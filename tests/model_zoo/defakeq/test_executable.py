@@ -121,13 +121,10 @@ def test_its_answers_are_near(made: Trained, planned: tuple[Path, dict[str, Any]
         assert np.abs(net.get_tensor(read) - wanted).max() < 0.05 * np.abs(wanted).max()
 
 
-def test_packed_and_executed_size_are_two_figures(made: Trained, planned: tuple[Path, dict[str, Any]]) -> None:
+def test_the_executed_size_is_that_of_the_file(made: Trained, planned: tuple[Path, dict[str, Any]]) -> None:
     folder, table = planned
-    assert table["bytes"] == (folder / FILE).stat().st_size
-    assert table["packed_bytes"] == (folder / f"few.{step.PACKED}").stat().st_size == made.figures["packed_bytes"]
-    assert packing.read(folder / f"few.{step.PACKED}").keys() == made.model.state_dict().keys()
-    assert json.loads((folder / f"few.{plan.FILE}").read_text())["bytes"] == table["packed_bytes"]
-    assert table["techniques"][-1] == "2, 4 and 8 bits"
+    assert table["bytes"] == (folder / FILE).stat().st_size != made.figures["packed_bytes"]
+    assert table["techniques"][-1] == "2/4/8-bit weights"
 
 
 def test_depthwise_layers_of_few_bits_are_refused(made: Trained) -> None:

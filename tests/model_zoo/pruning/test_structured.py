@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from edgerig.errors import ConfigError, ModelError
 from model_zoo.backbones import registry
@@ -144,3 +145,8 @@ def test_the_reason_still_holds() -> None:
     net = registry.fresh("shufflenetv2", "random", INPUT, seed=1).model
     with pytest.raises(ZeroDivisionError):  # once this fails, take the refusal out of the registry
         Graph(net, INPUT)
+
+
+def test_recovery_does_not_begin_the_classifier_anew() -> None:
+    with pytest.raises(ValidationError, match="the step 'train' alone"):
+        table(recover={"epochs": 1, "head": "linear"})
