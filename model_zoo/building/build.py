@@ -147,9 +147,22 @@ class Builder:
             raise ConfigError(
                 "a step trains on other faces first, and there are none.", "--other-faces DIR names them."
             )
+        for teacher in recipes.teachers(step):
+            self._check_teacher(teacher)
         if getattr(step, "of", "") == "latency" and self.asked.measure is None:
             raise ConfigError("a step prunes towards a latency, and nothing measures one.")
         steps.check(step, backbone)
+
+    def _check_teacher(self, name: str) -> None:
+        from model_zoo.backbones import registry  # noqa: PLC0415
+
+        line = recipes.lineage(self.shelf, name)
+        if registry.named(line[0].backbone).source == "scikit-learn":
+            raise ConfigError(f"its teacher '{name}' is no net.", "Only nets teach.")
+        if line[-1].quantization:
+            raise ConfigError(
+                f"its teacher is '{name}', whose last step works on its exported files.", "Name the recipe before it."
+            )
 
     def stages(self, name: str, only: Callable[[Step], bool] | None = None) -> list[Stage]:
         """Return all steps that change the net of a recipe, its ancestors' first.

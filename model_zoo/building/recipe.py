@@ -244,10 +244,21 @@ def faces_of(step: Step) -> tuple[Which, ...]:
     return tuple(dict.fromkeys((own, *(train.on for train in trainings(step)))))
 
 
+def learned_from(step: Step) -> tuple[Which, ...]:
+    """Return which faces change the weights in a step; those that only rank or calibrate are not among them."""
+    if isinstance(step, Fit):
+        return (step.on,)
+    if isinstance(step, Defakeq):
+        return ("faces",) if step.veft else ()
+    return tuple(dict.fromkeys(train.on for train in trainings(step)))
+
+
 def load(path: Path) -> Recipe:
     """Return the recipe of a file, named by it; raises ConfigError with the nearest known key or step."""
     data = toml.load(path)
-    data.setdefault("name", path.stem)
+    name = data.setdefault("name", path.stem)
+    if name != Path(str(name)).name or name in ("", "..") or not name.isprintable():
+        raise ConfigError(f"{path}: {name!r} is no name of a file, as that of a recipe must be.", "Leave 'name' out.")
     if not isinstance(data.get("steps", []), list):
         raise ConfigError(f"{path}: 'steps' is a list: each begins with [[steps]].")
     for step in data.get("steps", []):
@@ -284,8 +295,23 @@ def _stem(path: Path) -> str:
 
 def shelf(folders: Iterable[Path] = (SHIPPED,)) -> dict[str, Recipe]:
     """Return the recipes of some folders by name; of two with one name the later folder's counts."""
-    found = (load(path) for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"), key=_stem))
-    return {recipe.name: recipe for recipe in found}
+    found: dict[str, Recipe] = {}
+    for folder in folders:
+        found |= _of_folder(folder)
+    return found
+
+
+def _of_folder(folder: Path) -> dict[str, Recipe]:
+    found: dict[str, Recipe] = {}
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}"), key=_stem):
+        recipe = load(path)
+        if recipe.name in found:
+            raise ConfigError(
+                f"both {files[recipe.name]} and {path} are called '{recipe.name}'.", "Rename one of them."
+            )
+        found[recipe.name], files[recipe.name] = recipe, path
+    return found
 
 
 def named(recipes: Mapping[str, Recipe], name: str) -> Recipe:

@@ -183,6 +183,18 @@ def test_a_recipe_is_refused_for_its_teacher(tmp_path: Path, faces: Path, done: 
         builder(tmp_path, faces, texts).check("a")
 
 
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        (small().replace("mobilenetv3-small", "svm") + '[[steps]]\ndo = "fit"\n', "its teacher 'master' is no net"),
+        (small() + TRAIN + '[[steps]]\ndo = "quantize"\n', "its teacher is 'master', whose last step works on"),
+    ],
+)
+def test_who_cannot_teach_is_refused(tmp_path: Path, faces: Path, done: list[str], teacher: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"the recipe 'a': {said}"):
+        builder(tmp_path, faces, {"master": teacher, "a": small() + taught_by("master")}).check("a")
+
+
 # -- test faces
 
 

@@ -46,6 +46,9 @@ def taught_by(teacher: str) -> str:
         ('exports = ["onnx", "onnx"]\n' + small(), "names a format twice"),
         ("exports = []\n" + small(), "exports"),
         ("name = 1 =", "not valid TOML"),
+        ('name = "../a"\n' + small(), "a.toml: .*'../a' is no name of a file"),
+        ('name = ".."\n' + small(), "a.toml: .*'..' is no name of a file"),
+        ('name = ""\n' + small(), "a.toml: .*'' is no name of a file"),
     ],
 )
 def test_a_recipe_says_what_it_may(tmp_path: Path, text: str, said: str | None) -> None:
@@ -106,6 +109,11 @@ def test_an_unknown_recipe_is_told_with_who_needs_it(tmp_path: Path) -> None:
 def test_one_variant_is_called_like_its_recipe(tmp_path: Path, exports: list[str], names: dict[str, str]) -> None:
     found = write(tmp_path, a=f"exports = {exports}\n" + small())["a"]
     assert found.variants == names
+
+
+def test_two_recipes_of_a_folder_with_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"both .*a\.toml and .*b\.toml are called 'a'"):
+        write(tmp_path, a=small(), b='name = "a"\n' + small())
 
 
 def test_a_later_folder_counts(tmp_path: Path) -> None:
