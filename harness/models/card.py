@@ -29,6 +29,7 @@ _NOT_FOR = (
     "It sees one face crop. It says nothing of sound, of the rest of the picture, or of who made it.",
     "Its threshold was not set for any use: choose one on your own validation faces, by what each kind of error costs.",
 )
+_LEARNED = "training faces"  # what a manifest says that it was trained on, and not that it was not
 _SYNTHETIC = (
     "It was trained on faces that a program drew. It shows what compression does to a net; it knows nothing of people, "
     "and must not be shown a photograph for more than a trial."
@@ -120,7 +121,9 @@ def _training(variant: Variant) -> Iterator[str]:
     if told is None:
         yield "Its manifest does not say."
         return
-    yield f"- on {told.data}" + (f", seed {told.seed}" if told.seed is not None else "")
+    yield f"- {'on ' if _LEARNED in told.data else ''}{told.data}" + (
+        f", seed {told.seed}" if told.seed is not None else ""
+    )
     yield from (f"- {note}" for note in [told.note] if note)
     if told.command:
         yield f"- built by `{told.command}`"
@@ -143,7 +146,8 @@ def _found(variant: Variant) -> Iterator[str]:
     told = variant.manifest.training
     if told is None or not told.figures:
         return
-    yield f"On validation faces of {told.data.split(',')[0]}, of the net before it was exported; not of held-out faces."
+    of = f" of {told.data.split(',')[0]}" if _LEARNED in told.data else ""
+    yield f"On validation faces{of}, of the net before it was exported; not of held-out faces."
     yield ""
     for name, value in told.figures.items():
         shown = f"{value:,.0f}" if value == int(value) and name != "val_auc" else number(value, 4)

@@ -13,6 +13,7 @@ from model_zoo import family
 from model_zoo.building import recipe as recipes
 from model_zoo.building import store
 from model_zoo.building.build import Asked, Builder
+from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Recipe
 from model_zoo.building.trained import Trained
 
@@ -129,19 +130,31 @@ class Products:
         }
 
     def _training(self, recipe: Recipe, figures: Mapping[str, float]) -> dict[str, Any]:
-        faces, line = self.builder.asked.faces, recipes.lineage(self.builder.shelf, recipe.name)
-        trained = any(step.do in ("train", "fit", "qat") for before in line for step in before.net_steps)
-        drawn = " (drawn; no photograph of anyone)" if faces.synthetic else ""
-        start = "random weights" if line[0].weights == "random" else f"weights: {Path(line[0].weights).name}"
+        line = recipes.lineage(self.builder.shelf, recipe.name)
+        faces, weights = self._learned_from(line), Path(line[0].weights).name
+        start = "random weights" if weights == "random" else f"weights: {weights}"
+        untrained = "not trained" if weights == "random" else f"weights of {weights}, not trained further"
         told = {
-            "data": f"{faces.name}, {len(faces.train.faces):,} training faces{drawn}" if trained else "not trained",
+            "data": _told(faces) if faces else untrained,
             "seed": self.builder.asked.seed,
             "command": self._command.format(recipe.name),
             "recipe": recipe.name,
-            "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if trained else ""))),
+            "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if faces else ""))),
             "figures": {name: _short(value) for name, value in figures.items()},
         }
         return {key: value for key, value in told.items() if value not in ("", {})}
+
+    def _learned_from(self, line: Iterable[Recipe]) -> TrainingFaces | None:
+        """Return the faces that have changed the weights, None where none have; of both sets the ones in question."""
+        steps = [step for recipe in line for step in recipe.net_steps]
+        which = {name for step in steps for name in recipes.learned_from(step)}
+        asked = self.builder.asked
+        return asked.faces if "faces" in which else asked.other if which else None
+
+
+def _told(faces: TrainingFaces) -> str:
+    drawn = " (drawn; no photograph of anyone)" if faces.synthetic else ""
+    return f"{faces.name}, {len(faces.train.faces):,} training faces{drawn}"
 
 
 def _short(value: float) -> float:
