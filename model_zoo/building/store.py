@@ -135,7 +135,7 @@ class Store:
     def entries(self) -> list[Entry]:
         """Return what is kept, the one that was used last first."""
         found = [_entry(path) for path in self._folder.glob("*") if path.is_dir()] if self._folder.is_dir() else []
-        return sorted(found, key=lambda entry: entry.used, reverse=True)
+        return sorted(filter(None, found), key=lambda entry: entry.used, reverse=True)
 
     def remove(self, entry: Entry) -> bool:
         """Remove an entry; False where somebody is at work on it."""
@@ -193,14 +193,24 @@ def _written(trained: Trained, part: Path) -> Mapping[str, Any]:
     return kept | {"input": trained.input.model_dump(mode="json"), "extras": list(trained.extras)}
 
 
-def _entry(path: Path) -> Entry:
-    sizes = [file.stat() for file in path.rglob("*") if file.is_file()]
+def _entry(path: Path) -> Entry | None:
+    """Return what a folder holds; None where a build that goes on has just given it another name."""
     facts, whole = path / FACTS, path.suffix == "" and (path / FACTS).is_file()
-    return Entry(
-        name=path.name.split(".")[0],
-        path=path,
-        bytes=sum(entry.st_size for entry in sizes),
-        used=facts.stat().st_mtime if whole else path.stat().st_mtime,
-        whole=whole,
-        what=str(json.loads(facts.read_text()).get("what", "")) if whole else "",
-    )
+    with contextlib.suppress(FileNotFoundError):
+        return Entry(
+            name=path.name.split(".")[0],
+            path=path,
+            bytes=sum(map(_bytes, path.rglob("*"))),
+            used=facts.stat().st_mtime if whole else path.stat().st_mtime,
+            whole=whole,
+            what=str(json.loads(facts.read_text()).get("what", "")) if whole else "",
+        )
+    return None
+
+
+def _bytes(path: Path) -> int:
+    """Return what a file takes; nothing where it is gone by now, as those that a build writes."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0

@@ -94,3 +94,17 @@ def test_what_is_kept_is_told(tmp_path: Path) -> None:
     assert (found["new"].whole, found["new"].what) == (True, "new: train")
     store.facts("old")
     assert store.entries()[-1].name != "old"  # it was used
+
+
+def test_what_goes_away_while_it_is_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.keep("a", text("there"))
+    (store.work("half") / "checkpoint.part").write_bytes(b"123")
+    inner = Path.rglob
+
+    def leaving(path: Path, pattern: str) -> Any:
+        yield from [*inner(path, pattern), path / "renamed.part"]
+
+    monkeypatch.setattr(Path, "rglob", leaving)
+    monkeypatch.setattr(Path, "is_file", lambda path: path.suffix == ".part" or (path.exists() and not path.is_dir()))
+    assert {entry.name: entry.bytes for entry in store.entries() if not entry.whole} == {"half": 3}
