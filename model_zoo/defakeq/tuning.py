@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from edgerig import files
 from model_zoo.building.recipe import Defakeq
 from model_zoo.building.trained import Context
 from model_zoo.defakeq import anatomy, contrast, rounded, rounding
 from model_zoo.defakeq.calibrating import BATCH, Calibration
 from model_zoo.defakeq.plan import Plan
 from model_zoo.defakeq.rounded import Rounded
+from model_zoo.training import saving
 
 RATE = 0.01  # of Adam, times the mean size of what is tuned: scales, weights and biases are of different orders
 CHECKPOINT = "tuned.pt"
@@ -128,17 +128,15 @@ def _inside(layers: Sequence[Rounded], block: str) -> dict[str, Any]:
 
 
 def _save(path: Path, layers: Mapping[str, Rounded], done: int) -> None:
-    part = path.with_suffix(".part")
-    with files.writing(path):
-        torch.save({"blocks": done, "halves": {name: layer.halves for name, layer in layers.items()}}, part)
-        part.replace(path)
+    saving.save({"blocks": done, "halves": {name: layer.halves for name, layer in layers.items()}}, path)
 
 
 def _restored(path: Path, layers: Mapping[str, Rounded]) -> int:
     """Put back what a killed build had tuned; returns how many blocks that were."""
     if not path.exists():
         return 0
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(path, weights_only=True, map_location="cpu")
     for name, halves in saved["halves"].items():
-        layers[name].halves = halves
+        # A build may go on with another device than it began with.
+        layers[name].halves = {part: half.to(layers[name].codes.device) for part, half in halves.items()}
     return int(saved["blocks"])

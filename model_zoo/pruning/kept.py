@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from edgerig import files
+from model_zoo.training import saving
 
 
 def kept(path: Path, make: Callable[[], Any]) -> Any:
@@ -17,8 +17,5 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     The file is a pickle of ours, as in the store: pruned nets have shapes that no state dict can be loaded into.
     """
     if not path.is_file():
-        made, part = make(), path.with_suffix(".part")
-        with files.writing(path):
-            torch.save(made, part)
-            part.replace(path)
+        saving.save(make(), path)
     return torch.load(path, weights_only=False, map_location="cpu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Any
 
 import torch
 
-from edgerig import files, metrics
+from edgerig import metrics
 from edgerig.errors import ModelError
 from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.backbones import heads
 from model_zoo.building.recipe import Train
 from model_zoo.building.trained import Context
 from model_zoo.manifest import Input
-from model_zoo.training import rates
+from model_zoo.training import rates, saving
 from model_zoo.training.average import Average
 from model_zoo.training.batches import Album, Batch, Loader, plain
 from model_zoo.training.device import deterministic
@@ -195,13 +194,7 @@ class _Run:
             "steps": self.average.steps if self.average else 0,
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
         }
-        part = path.with_suffix(".part")
-        with files.writing(path):
-            with part.open("wb") as stream:
-                _written(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
+        saving.save(state, path)
 
     def _restore(self, path: Path) -> None:
         if not path.exists():
@@ -227,16 +220,6 @@ class _Run:
         assert self.standing.best is not None
         self.net.load_state_dict({name: value.cpu() for name, value in self.standing.best.items()})
         return {"val_auc": self.standing.best_auc, "epochs": float(self.standing.epoch)}
-
-
-def _written(state: Any, stream: Any) -> None:
-    """Write a state; of a full disk torch says "unexpected pos", and what raised it is the news."""
-    try:
-        torch.save(state, stream)
-    except RuntimeError as error:
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from error
-        raise
 
 
 def _freeze(net: Any, table: Train) -> list[Any]:

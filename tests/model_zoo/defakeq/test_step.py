@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from edgerig.errors import ConfigError
 from model_zoo.building.recipe import Defakeq
 from model_zoo.building.trained import Context, Trained
 from model_zoo.defakeq import allocation, calibrating, contrast, packing, plan, step, tuning
+from model_zoo.defakeq.rounded import Rounded
 
 Make = Callable[..., Context]
 
@@ -108,6 +110,17 @@ def test_a_killed_build_goes_on_and_ends_the_same(
     monkeypatch.setattr(allocation, "errors", None)
     assert_same(step.apply(table(), trained, context("killed")), done)
     assert tuned == ["blocks.3.0"]
+
+
+def test_a_build_goes_on_with_another_device(tmp_path: Path) -> None:
+    def layer(device: str) -> Rounded:
+        values = {"scale": torch.ones(2, device=device), "kept": torch.ones(0, 3, device=device)}
+        return Rounded("a", torch.tensor([], dtype=torch.int64), torch.ones(2, 3, device=device), values)
+
+    tuning._save(tmp_path / "tuned.pt", {"a": layer("cpu")}, 1)
+    there = {"a": layer("meta")}
+    assert tuning._restored(tmp_path / "tuned.pt", there) == 1
+    assert {half.device.type for half in there["a"].halves.values()} == {"meta"}
 
 
 def test_tuning_brings_the_answers_back(trained: Trained, context: Make) -> None:
