@@ -60,12 +60,22 @@ BACKBONES = {
 
 
 def named(name: str) -> Backbone:
-    """Return a backbone; raises ConfigError with the nearest one."""
+    """Return a backbone, a known one or "timm:MODEL"; raises ConfigError with the nearest one."""
+    source, _, model = name.partition(":")
+    if source == "timm" and model:
+        return _of_timm(model)
     if name not in BACKBONES:
         raise ConfigError(
             f"there is no backbone '{name}'.", nearest(name, BACKBONES) or f"Known: {', '.join(BACKBONES)}."
         )
     return BACKBONES[name]
+
+
+def _of_timm(model: str) -> Backbone:
+    timm = timm_nets.timm()
+    if not timm.is_model(model):
+        raise ConfigError(f"timm has no model '{model}'.", nearest(model, timm.list_models()))
+    return Backbone("timm", model, pretrained=timm.is_model_pretrained(model))
 
 
 def check(name: str, weights: str) -> None:

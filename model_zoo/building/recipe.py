@@ -45,17 +45,17 @@ class Train(Table):
     """`do = "train"`: training, fine-tuning, and distillation where a teacher is named."""
 
     do: Literal["train"] = "train"
-    on: Which = "faces"
-    epochs: Annotated[int, Field(ge=1)]
-    batch: Annotated[int, Field(ge=2)] = 32
+    on: Which = Field("faces", description="of --faces, or of --other-faces")
+    epochs: Annotated[int, Field(ge=1, description="times that all training faces are seen")]
+    batch: Annotated[int, Field(ge=2, description="faces, at least")] = 32
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    rate: Annotated[float, Field(gt=0)] = 1e-3
-    weight_decay: Weight = 0.0
-    schedule: Literal["constant", "cosine", "one-cycle", "steps"] = "cosine"
+    rate: Annotated[float, Field(gt=0, description="of learning, at its highest")] = 1e-3
+    weight_decay: Weight = Field(0.0, description="biases and batch norms do not decay")
+    schedule: Literal["constant", "cosine", "one-cycle", "steps"] = Field("cosine", description="of the rate")
     rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    warmup_epochs: Annotated[float, Field(ge=0, description="in which the rate rises")] = 0.0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
-    freeze: Literal["none", "backbone"] = "none"
+    freeze: Literal["none", "backbone"] = Field("none", description="what does not learn; its batch norms neither")
     head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
     clip: float | None = Field(None, gt=0, description="largest norm of a gradient")
     average: float | None = Field(None, gt=0, lt=1, description="decay of the running average of the weights")
@@ -64,10 +64,10 @@ class Train(Table):
     where: Weight = Field(0.0, description="weight of the loss that asks inner layers where a face was edited")
     where_alone: Annotated[int, Field(ge=0, description="first epochs that ask nothing but where")] = 0
     fade: Annotated[float, Field(ge=0, le=1, description="share of rank and where that is left at the end")] = 1.0
-    augment: Augment = Augment()
+    augment: Augment = Field(Augment(), description="[steps.augment]")
     teacher: str = Field("", description="recipe of the teacher, whose outcome is frozen")
     alpha: Annotated[float, Field(ge=0, le=1, description="share of the soft loss")] = 0.25
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Annotated[float, Field(gt=0, description="of the soft loss (Hinton 2015)")] = 4.0
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -93,10 +93,10 @@ class Prune(Table):
     """`do = "prune"`: structured pruning of whole channels, with what depends on them (DepGraph)."""
 
     do: Literal["prune"]
-    amount: Share
-    of: Literal["channels", "parameters", "macs", "latency"] = "parameters"
-    importance: Literal["taylor", "magnitude"] = "taylor"
-    scope: Literal["global", "local"] = "global"
+    amount: Share = Field(description="share that is taken away in all")
+    of: Literal["channels", "parameters", "macs", "latency"] = Field("parameters", description="what is to become less")
+    importance: Literal["taylor", "magnitude"] = Field("taylor", description="by which channels are ranked")
+    scope: Literal["global", "local"] = Field("global", description="ranked among all, or each layer by itself")
     rounds: Annotated[int, Field(ge=1, description="1 is one shot; each takes as much away as the others")] = 5
     round_to: Annotated[int, Field(ge=1, description="channels go in slices of so many")] = 8
     most: Share = Field(0.8, description="share of a layer's channels that may go at most")
@@ -174,12 +174,12 @@ Step = Annotated[Train | Prune | Sparsify | Qat | Defakeq | Fit | Quantize, Fiel
 class Recipe(Table):
     """One variant, as its TOML file says."""
 
-    name: str = ""
-    family: str = ""
+    name: str = Field("", description="by default that of the file")
+    family: str = Field("", description="recipes that are compared with each other, e.g. S3")
     note: str = Field("", description="what a reader of its figures must know")
     origin: str = Field("", alias="from", description="recipe whose outcome this one goes on from")
     parent: str = Field("", description="variant that it is compared with; by default the recipe of 'from'")
-    backbone: str = ""
+    backbone: str = Field("", description="of model_zoo/backbones/registry.py; or `from`")
     weights: str = Field("random", description="random, imagenet, or the file of a state dict, seen from the recipe")
     input: Input | None = Field(None, description="as [input] of a manifest; where there is a backbone")
     steps: tuple[Step, ...] = Field((), description="[[steps]], in their order")

@@ -152,6 +152,9 @@ class Ladder:
     def _giving_back(self, keep: Sequence[str], calibration: str, count: int) -> Rung:
         return self._rung(
             "int8-mixed",
-            (f"static int8 ({calibration})", f"{len(keep)} of {count} layers in float"),
+            (
+                f"static int8 ({calibration})",
+                f"{len(graph.given_back(graph.layers(self._source), keep))} of {count} layers in float",
+            ),
             lambda path: static.quantize(self._source, path, self._calibration, calibration, keep),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,30 +48,55 @@ def optimized(source: Path, target: Path) -> None:
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
-def layers(model: Path) -> dict[str, list[str]]:
-    """Return the layers of a model: names of nodes with weights, each with the nodes that work on its output alone.
+@dataclass
+class Layer:
+    """A node with weights.
 
-    A layer that is given back to float takes its activation, pooling and the like with it: their inputs would be
-    rounded all the same, and nothing would be won.
+    Attributes:
+        nodes: itself, and those that work on its output alone.
+        fed_by: the layers whose numbers reach it.
     """
+
+    nodes: list[str]
+    fed_by: set[str]
+
+
+def layers(model: Path) -> dict[str, Layer]:
+    """Return the layers of a model by the names of their nodes, in the order of the graph."""
     nodes = onnx.load(model).graph.node
-    return owned((node.name, node.op_type in QUANTIZABLE, node.input, node.output) for node in nodes)
+    return divided((node.name, node.op_type in QUANTIZABLE, node.input, node.output) for node in nodes)
 
 
-def owned(nodes: Iterable[tuple[str, bool, Sequence[Any], Sequence[Any]]]) -> dict[str, list[str]]:
-    """Return the names of nodes that are layers, each with itself and all nodes that work on its output alone.
+def divided(nodes: Iterable[tuple[str, bool, Sequence[Any], Sequence[Any]]]) -> dict[str, Layer]:
+    """Divide the nodes of a graph among its layers.
 
     Args:
         nodes: name, whether it is a layer, inputs and outputs, in an order in which each comes after its inputs.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, Layer] = {}
     owners: dict[Any, set[str]] = {}
     for name, layer, inputs, outputs in nodes:
-        mine = {name} if layer else set().union(*(owners.get(value, set()) for value in inputs))
+        above = set().union(*(owners.get(value, set()) for value in inputs))
+        if layer:
+            found[name] = Layer([], above)
+        mine = {name} if layer else above
         owners.update(dict.fromkeys(outputs, mine))
         for owner in mine:
-            found.setdefault(owner, []).append(name)
+            found[owner].nodes.append(name)
     return found
+
+
+def given_back(found: Mapping[str, Layer], keep: Iterable[str]) -> set[str]:
+    """Return the layers that compute in float where some are to: with each those that feed it.
+
+    What reaches it would be rounded all the same, and nothing would be won.
+    """
+    return {name for layer in keep for name in (layer, *found[layer].fed_by)}
+
+
+def in_float(found: Mapping[str, Layer], keep: Iterable[str]) -> set[str]:
+    """Return the nodes that compute in float with some layers: their activations, poolings and the like, too."""
+    return {node for name in given_back(found, keep) for node in found[name].nodes}
 
 
 def half(source: Path, target: Path) -> None:

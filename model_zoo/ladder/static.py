@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.qdq_loss_debug import (
@@ -29,6 +28,8 @@ CALIBRATIONS = {
     "percentile": (CalibrationMethod.Percentile, {"CalibPercentile": 99.99}),
 }
 COMPARED = 16  # faces on which the layers' errors are compared: every activation of each is held in memory
+
+CLEAR = 60.0  # dB: what is clearer than that, nobody sees
 
 
 class Reader(CalibrationDataReader):
@@ -64,11 +65,10 @@ def quantize(source: Path, target: Path, faces: Faces, calibration: str, keep: S
         target: the new file.
         faces: to calibrate on.
         calibration: one of CALIBRATIONS.
-        keep: layers that stay in float, with the nodes that work on their output alone.
+        keep: layers that stay in float, with what `graph.in_float` says of them.
     """
     method, options = CALIBRATIONS[calibration]
-    nodes = graph.layers(source)
-    stay = sorted({name for layer in keep for name in nodes[layer]})
+    stay = sorted(graph.in_float(graph.layers(source), keep))
     with _silence():
         _quantize(source, target, Reader(_input(source), faces), method, options, stay)
 
@@ -107,7 +107,9 @@ def _quantize(
 
 
 def worst_layers(source: Path, quantized: Path, faces: Faces) -> list[str]:
-    """Return the layers of a model, the one whose output int8 blurs most (by signal to noise) first."""
+    """Return the layers of a model, the one that int8 blurs most first: by how much less signal to noise it puts out
+    than it is fed with, dB. What it puts out alone would name all that come after it, too.
+    """
     name = _input(source)
     with tempfile.TemporaryDirectory() as folder:
         found = [
@@ -116,13 +118,16 @@ def worst_layers(source: Path, quantized: Path, faces: Faces) -> list[str]:
     errors = compute_activation_error(create_activation_matching(*found))
     noise = {output: float(entry["xmodel_err"]) for output, entry in errors.items()}
     outputs = {node.name: list(node.output) for node in onnx.load(source).graph.node}
+    layers = graph.layers(source)
+    clear = {
+        name: min([CLEAR, *(noise[output] for node in layer.nodes for output in outputs[node] if output in noise)])
+        for name, layer in layers.items()
+    }
 
-    def clearest(names: Sequence[str]) -> float:
-        """Return the lowest signal to noise among what these nodes put out, dB."""
-        return min((noise[output] for name in names for output in outputs[name] if output in noise), default=np.inf)
+    def lost(layer: str) -> float:
+        return min((clear[name] for name in layers[layer].fed_by), default=CLEAR) - clear[layer]
 
-    found_layers = graph.layers(source)
-    return sorted(found_layers, key=lambda layer: clearest(found_layers[layer]))
+    return sorted(layers, key=lost, reverse=True)
 
 
 def _activations(model: Path, target: Path, name: str, faces: Faces) -> dict[str, Any]:

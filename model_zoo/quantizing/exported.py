@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgerig.errors import ConfigError, ModelError
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.exporting.quiet import quiet
-from model_zoo.ladder import giving_back
+from model_zoo.ladder import giving_back, graph
 from model_zoo.ladder import static as qdq
 from model_zoo.ladder.fidelity import Bound, Loss, loss
 from model_zoo.quantizing import onnx_tools, openvino_tools, tflite_tools
@@ -134,4 +134,5 @@ def _mixed(kind: Format, task: Task, judge: Judge) -> Quantized:
         return Quantized(("static int8",), made[giving_back.most_of(len(worst))])
     if list(made)[-1] != count:
         good(count)  # the file that stands there is that of the last trial
-    return Quantized(("static int8", f"{count} of {len(worst)} layers in float"), made[count])
+    back = graph.given_back(graph.layers(task.prepared), worst[:count])
+    return Quantized(("static int8", f"{len(back)} of {len(worst)} layers in float"), made[count])

@@ -37,8 +37,7 @@ def _read(path: Path) -> Any:
 
 def _names(model: Any, prepared: Path, keep: tuple[str, ...]) -> list[str]:
     """Return the operators of some layers, which OpenVINO calls as ONNX does, some with a part of its own behind it."""
-    layers = graph.layers(prepared)
-    nodes = {name for layer in keep for name in layers[layer]}
+    nodes = graph.in_float(graph.layers(prepared), keep)
     found = [name for entry in model.get_ops() if re.split("/", name := entry.get_friendly_name())[0] in nodes]
     lost = next((layer for layer in keep if not any(name.split("/")[0] == layer for name in found)), "")
     if lost:

@@ -93,11 +93,11 @@ def _kept(task: Task, keep: tuple[str, ...]) -> list[str]:
     if [count for _, count in theirs] != [count for _, count in ours]:
         raise ModelError("the layers of the TensorFlow Lite graph are not in the order of the net's.", "Try ONNX.")
     place = {name: output for (name, _), (output, _) in zip(theirs, ours, strict=True)}
-    return sorted({name for layer in keep for name in operators[place[layer]]})
+    return sorted(graph.in_float(operators, [place[layer] for layer in keep]))
 
 
-def _graph(path: Path) -> tuple[list[tuple[str, int]], dict[str, list[str]]]:
-    """Return output and number of weights of each layer, and all outputs that depend on each layer alone."""
+def _graph(path: Path) -> tuple[list[tuple[str, int]], dict[str, graph.Layer]]:
+    """Return output and number of weights of each layer, and the layers by their outputs."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -114,4 +114,4 @@ def _graph(path: Path) -> tuple[list[tuple[str, int]], dict[str, list[str]]]:
         (names[int(entry["index"])], entry["op_name"] in LAYERS, list(entry["inputs"]), list(entry["outputs"]))
         for entry in operators
     )
-    return layers, graph.owned(nodes)
+    return layers, graph.divided(nodes)

@@ -24,6 +24,8 @@ def deterministic(name: str) -> Iterator[Any]:
     require(name)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time, and nothing here reads such memory
     # A few of CUDA's ways back have no repeatable form, VGG's pooling for one: a warning says so.
     torch.use_deterministic_algorithms(True, warn_only=name == "cuda")
     # A core is left for the pictures: two threads that share one with their maker are slower than one.
@@ -32,4 +34,5 @@ def deterministic(name: str) -> Iterator[Any]:
         yield torch.device(name)
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
         torch.set_num_threads(threads)

@@ -22,19 +22,20 @@ from tests.support import models
 CHANNELS = 16
 
 
-def net(folder: Path, name: str = "net", drown: float = 1.0) -> Path:
-    """Write convolutions that carry green to the answer; `drown` makes another channel so many times larger.
+def net(folder: Path, name: str = "net", drown: float = 1.0, at: int = 4) -> Path:
+    """Write convolutions that carry green to the answer; one makes another `drown` times larger, the next undoes it.
 
     One scale for all channels of an activation leaves nothing of green where red is 10,000 times larger.
     """
     identity = np.eye(CHANNELS, dtype=np.float32)[:, :, None, None]
     first = np.zeros((CHANNELS, 3, 1, 1), np.float32)
     first[0, 1], first[1, 0] = 1, 1
-    loud = identity.copy()
-    loud[1, 1] = drown
+    loud, quiet = identity.copy(), identity.copy()
+    loud[1, 1], quiet[1, 1] = drown, 1 / drown
     head = np.zeros((CHANNELS, 2), np.float32)
     head[0] = -12, 12
-    weights = {"w0": first, "w1": identity, "w2": identity, "w3": identity, "w4": loud, "head": head}
+    weights = {"w0": first, "w1": identity, "w2": identity, "w3": identity, "w4": identity, "head": head}
+    weights |= {f"w{at}": loud, **({f"w{at + 1}": quiet} if at < 4 else {})}
     weights["bias"] = np.array([6.5, -6.5], np.float32)
     nodes = []
     last = "x"
@@ -112,8 +113,9 @@ def test_of_the_calibrations_one_is_kept(rungs: dict[str, Rung]) -> None:
     assert all("loses no more" in rung.reason for rung in static if not rung.kept)
 
 
-def test_a_broken_rung_is_thrown_out_and_mended_by_its_worst_layers(tmp_path: Path, split: Path) -> None:
-    built = ladder(net(tmp_path, drown=10_000.0), split, tmp_path / "out")
+@pytest.mark.parametrize("at", [2, 4])
+def test_a_broken_rung_is_thrown_out_and_mended_by_its_worst_layers(tmp_path: Path, split: Path, at: int) -> None:
+    built = ladder(net(tmp_path, drown=10_000.0, at=at), split, tmp_path / "out")
     found = {rung.name: rung for rung in built.rungs()}
     assert all(not found[f"int8-{name}"].kept for name in ("minmax", "entropy", "percentile"))
     assert "AUC" in found["int8-minmax"].reason
@@ -132,8 +134,12 @@ def test_a_layer_takes_along_what_works_on_its_output(tmp_path: Path) -> None:
     graph.prepared(net(tmp_path), tmp_path / "ready.onnx")
     found = graph.layers(tmp_path / "ready.onnx")
     kinds = {node.name: node.op_type for node in onnx.load(tmp_path / "ready.onnx").graph.node}
-    told = [[kinds[name] for name in names] for names in found.values()]
+    told = [[kinds[name] for name in layer.nodes] for layer in found.values()]
     assert told == [["Conv", "Relu"]] * 4 + [["Conv", "Relu", "GlobalAveragePool", "Flatten"], ["Gemm"]]
+    names = list(found)
+    assert [layer.fed_by for layer in found.values()] == [set[str](), *({name} for name in names[:-1])]
+    assert graph.given_back(found, [names[2]]) == {names[1], names[2]}
+    assert graph.in_float(found, [names[2]]) == {*found[names[1]].nodes, *found[names[2]].nodes}
 
 
 def rung(name: str, drop: float, reason: str = "") -> Rung:

@@ -122,6 +122,7 @@ def test_a_file_of_weights_is_taken_classifier_and_all(tmp_path: Path, wrap: Any
 def test_a_classifier_of_other_classes_begins_anew(tmp_path: Path) -> None:
     net = fresh("squeezenet", seed=5)
     heads.widen(net, 10)
+    assert net(torch.rand(1, 3, 64, 64)).tolist() == [[0.0] * 10]
     torch.save(net.state_dict(), tmp_path / "w.pt")
     loaded = fresh("squeezenet", str(tmp_path / "w.pt"), seed=6)
     assert torch.equal(loaded.features[0].weight, net.features[0].weight)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from edgerig.errors import ConfigError
 from model_zoo.backbones import registry
 from model_zoo.building import recipe as recipes
 from model_zoo.building import steps, words
 from model_zoo.building.recipe import Recipe
 from model_zoo.exporting import possible
+from model_zoo.manifest import Input
 
 SHELF = recipes.shelf()
 
@@ -50,3 +52,11 @@ def test_what_is_compared_differs_in_nothing_else(one: str, other: str, where: s
 def test_distillation_differs_from_plain_training_in_its_teacher_alone() -> None:
     plain, taught = (SHELF[name].steps[0].model_dump() for name in ("efficientnet-lite0", "efficientnet-lite0-kd"))
     assert {key for key in plain if plain[key] != taught[key]} == {"teacher"}
+
+
+def test_a_backbone_of_timm_needs_no_code() -> None:
+    net = registry.fresh("timm:mobilenetv3_small_050", "random", Input(size=(32, 32)), 0).model
+    assert sum(weight.numel() for weight in net.parameters()) < 700_000
+    with pytest.raises(ConfigError, match="timm has no model 'mobilenetv3_smal_050'") as caught:
+        registry.check("timm:mobilenetv3_smal_050", "random")
+    assert "mobilenetv3_small_050" in caught.value.hint

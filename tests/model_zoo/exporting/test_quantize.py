@@ -112,9 +112,10 @@ def test_mixed_gives_back_the_fewest_layers_that_do(
     monkeypatch.setattr(exported.Judge, "__call__", judged)
     made = workshop.quantized(kind, step("mixed"))
     before = floats(workshop.quantized(kind, step("mixed")).path)  # with the bound kept at once: none is given back
-    assert made.techniques == ("static int8", "2 of 6 layers in float")
+    back = int(made.techniques[1].removesuffix(" of 6 layers in float"))
+    assert 2 <= back <= 4  # two, and those that feed them
     assert before == tried[0] == (kind == "openvino")  # NNCF leaves a layer of the gate in float by itself
-    assert tried[0] < tried[2] <= tried[0] + 2
+    assert tried[0] < tried[2] <= tried[0] + back
     assert made.path.exists()
 
 
@@ -139,7 +140,7 @@ def test_the_search_finds_the_least_number(enough: int, found: int | None) -> No
 
 
 def test_layers_are_told_by_their_place_and_their_size(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tflite_tools, "_graph", lambda _path: ([("a", 1)], {"a": ["a"]}))
+    monkeypatch.setattr(tflite_tools, "_graph", lambda _path: ([("a", 1)], {}))
     monkeypatch.setattr(exported.Judge, "__call__", lambda *_: Loss(0.5, 0.5, 9, 32, 1.0, "much"))
     with pytest.raises(ModelError, match="not in the order"):
         workshop.quantized("tflite", step("mixed"))

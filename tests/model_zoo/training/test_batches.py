@@ -57,6 +57,12 @@ def test_an_epoch_repeats_itself_and_no_other(small: TrainingFaces) -> None:
     assert not np.array_equal(first, seeded)
 
 
+def test_another_epoch_has_another_order(small: TrainingFaces) -> None:
+    first, other = (np.concatenate([b.tensors[0] for b in loader(small.train, NOTHING).epoch(n)]) for n in (0, 1))
+    assert not np.array_equal(first, other)
+    assert np.array_equal(np.sort(first.sum((1, 2, 3))), np.sort(other.sum((1, 2, 3))))
+
+
 def test_a_pair_is_changed_alike(small: TrainingFaces) -> None:
     faces = small.train.faces[0]
     twins = replace(small.train, faces=(faces, replace(faces, label="fake")))

@@ -13,7 +13,7 @@ from edgerig.errors import ConfigError
 from model_zoo.building.recipe import Train
 from model_zoo.training.batches import Batch
 from model_zoo.training.losses import Objective, ranked, soft
-from model_zoo.training.where import Localiser, layers_at
+from model_zoo.training.where import Localiser, _loss, layers_at
 from tests.support.nets import Tiny
 
 LABELS = np.array([0, 1, 0, 1], np.int64)
@@ -117,3 +117,17 @@ def test_the_localiser_learns_where_and_leaves_no_trace() -> None:
     assert told[-1] < 0.5 * told[0]
     where.remove()
     assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_the_right_map_costs_nothing_and_a_wrong_one_much() -> None:
+    edits, weights = torch.zeros(3, 1, 28, 28), torch.tensor([1.0, 1.0, 0.1])[:, None, None, None]
+    edits[:, :, 8:20, 8:20] = 1
+    right = torch.full((6, 1, 7, 7), -9.0)
+    right[1::2, :, 2:5, 2:5] = 9
+    assert float(_loss(right, edits, weights)) < 0.01
+    swapped = right.clone()
+    swapped[0::2], swapped[1::2] = right[1::2], right[0::2]
+    assert float(_loss(swapped, edits, weights)) > 5
+    light, heavy = right.clone(), right.clone()
+    light[5], heavy[3] = -9, -9
+    assert float(_loss(light, edits, weights)) < 0.2 * float(_loss(heavy, edits, weights))
