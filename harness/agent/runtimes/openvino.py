@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections import defaultdict
 from typing import Any, Sequence
-
-import openvino
 
 from harness.agent.failures import FailedError, UnsupportedError, sentence
 from harness.agent.protocol import Operator, Tensor
 from harness.agent.runtimes import precision
 from harness.agent.runtimes.base import Array, Infer, LoadRequest, Ran, Session
+
+
+def _untold() -> Any:
+    """Import OpenVINO without openvino-telemetry.
+
+    pip brings it along, and it tells its maker of each import over the network, from a process of its own, beside what
+    is measured. OpenVINO does without it where it cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+openvino = _untold()
 
 FORMATS = (".xml", ".onnx", ".tflite")
 BUILD = str(openvino.__version__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -290,3 +292,9 @@ def test_an_onnx_file_tells_its_numbers() -> None:
 )
 def test_precision_in_one_vocabulary(computed: set[str], held: set[str], told: str) -> None:
     assert precision.told(computed, held) == told
+
+
+def test_openvino_tells_its_maker_nothing() -> None:
+    program = "import sys, harness.agent.runtimes.openvino; print(sys.modules['openvino_telemetry'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
