@@ -83,7 +83,7 @@ class Exporter:
         parts = [source.with_suffix(".bin")] if source.suffix == ".xml" else []
         for part in (*parts, source):
             target = folder / f"{name}{part.suffix}"
-            _copied(part, target)
+            files.copy(part, target)
         return folder / f"{name}{source.suffix}"
 
     def _table(self, name: str, made: Made, path: Path) -> dict[str, Any]:
@@ -108,14 +108,6 @@ class Exporter:
         if not isinstance(self._trained.model, torch.nn.Module):
             return {}
         return asdict(counted(self._trained.model, self._trained.input))
-
-
-def _copied(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all."""
-    part = target.with_name(f"{target.name}.part")
-    with files.writing(target):
-        shutil.copyfile(source, part)
-        part.replace(target)
 
 
 def _lost(made: Made) -> str:
