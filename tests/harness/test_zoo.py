@@ -16,6 +16,7 @@ from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
 from model_zoo import drawn
+from model_zoo.building import products
 from tests.support import faces as small_faces
 
 TINY = """
@@ -209,7 +210,7 @@ def test_a_format_that_fails_does_not_keep_the_others_back(bench: Path, monkeypa
             return SimpleNamespace(name=variant, table={"training": {}})
 
     placed: list[str] = []
-    monkeypatch.setattr(zoo.products, "place", lambda made, folder: placed.extend(one.name for one in made))
+    monkeypatch.setattr(products, "place", lambda made, folder: placed.extend(one.name for one in made))
     found = zoo.exported(cast("Any", Shop()), "a", bench)
     assert placed == ["a"]
     assert found.variants == ("a",)
