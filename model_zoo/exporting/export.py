@@ -114,5 +114,6 @@ def _lost(made: Made) -> str:
     """Return a sentence on what quantization lost."""
     assert made.loss is not None
     found = made.loss
-    auc = f"AUC {(found.auc or 0.5) + found.auc_drop:.4f} became {found.auc or 0.5:.4f}"
+    after = 0.5 if found.auc is None else found.auc
+    auc = f"AUC {after + found.auc_drop:.4f} became {after:.4f}"
     return f"By quantization, on {found.faces} validation faces, {auc} and {found.flips} decisions turned."
