@@ -92,6 +92,14 @@ class FaceSet:
         return sum(face.label == label for face in self.faces)
 
 
+def crossing(faces: Iterable[Face]) -> list[str]:
+    """Return the groups that are in more than one split, by name."""
+    splits: dict[str, set[str]] = {}
+    for face in faces:
+        splits.setdefault(face.group, set()).add(face.split or "no split")
+    return sorted(group for group, where in splits.items() if len(where) > 1)
+
+
 @dataclass(frozen=True)
 class Pack:
     """A face set as one file that travels."""

@@ -196,14 +196,18 @@ class _Work:
 
     def _prepared(self) -> Builder:
         options = self._options
-        faces = building.training_faces(options["faces"] or building.draw(options["pairs"], self._progress))
-        other = building.training_faces(options["other_faces"]) if options["other_faces"] else None
+        faces = building.training_faces(self._source(), self._progress.told)
+        other = options["other_faces"] and building.training_faces(options["other_faces"], self._progress.told)
         timer = building.timer(faces, options["seed"])
         asked = Asked(faces, other, options["seed"], options["device"], timer)
         builder = building.builder(self._known, asked, self._progress)
         for name in self.names:
             builder.check(name)
         return builder
+
+    def _source(self) -> Path:
+        given: Path | None = self._options["faces"]
+        return given or building.draw(self._options["pairs"], self._progress)
 
     def done(
         self, act: Callable[[str], Outcome], only: Callable[[Step], bool] | None = None, out: Path | None = None

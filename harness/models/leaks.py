@@ -6,7 +6,6 @@ What is found here makes every accuracy on the set look better than it is.
 from __future__ import annotations
 
 import zipfile
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from scipy.stats import rankdata
 
 from edgerig import metrics
 from edgerig.errors import FaceSetError
-from model_zoo import traits
+from model_zoo import faceset, traits
 from model_zoo.faceset import Face, FaceSet
 from model_zoo.traits import NAMES, Traits
 from reports import statistics
@@ -167,10 +166,7 @@ def _traits(found: Iterable[Trait]) -> Iterator[Warned]:
 
 
 def _groups(faces: Sequence[Face]) -> Iterator[Warned]:
-    splits: dict[str, set[str]] = defaultdict(set)
-    for face in faces:
-        splits[face.group].add(face.split or "no split")
-    crossing = sorted(group for group, where in splits.items() if len(where) > 1)
+    crossing = faceset.crossing(faces)
     if crossing:
         named = tuple(face.path for face in faces if face.group in set(crossing))
         sentence = (

@@ -108,9 +108,15 @@ def draw(pairs: int, progress: BuildProgress) -> Path:
     return path
 
 
-def training_faces(source: Path) -> TrainingFaces:
-    """Return the faces that may be trained on; raises FaceSetError where there are none."""
-    return TrainingFaces(faceset.load(source))
+def training_faces(source: Path, told: Callable[[str], object] = str) -> TrainingFaces:
+    """Return the faces that may be trained on, and warn of groups in two splits; raises FaceSetError without any."""
+    everything = faceset.load(source)
+    if shared := faceset.crossing(everything.faces):
+        told(
+            f"Note: groups of {source} are in more than one split, {len(shared):,} of them, e.g. '{shared[0]}': what is "
+            "trained on one of its faces knows the others, and the test looks better than it is"
+        )
+    return TrainingFaces(everything)
 
 
 def builder(known: Mapping[str, Recipe], asked: Asked, watcher: Watcher = NOBODY) -> Builder:

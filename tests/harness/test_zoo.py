@@ -238,3 +238,21 @@ def test_faces_are_drawn_once_where_none_are_given(
     assert faces.synthetic
     assert "no photograph" in faces.note
     assert sorted(entry.suffix for entry in path.parent.iterdir()) == [".toml", ".zip"]
+
+
+def test_groups_in_two_splits_are_warned_of(tmp_path: Path) -> None:
+    rows = [
+        f"{label}/{n}.jpg,{label},{label},g{n},{split}" for label in ("real", "fake") for n, split in enumerate(SPLIT)
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,category,group,split", *rows]) + "\n")
+    heard: list[str] = []
+    zoo.training_faces(tmp_path, heard.append)
+    assert heard == []
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text().replace("g2,test", "g0,test"))
+    zoo.training_faces(tmp_path, heard.append)
+    assert len(heard) == 1
+    assert heard[0].startswith("Note: groups of ")
+    assert "'g0'" in heard[0]
+
+
+SPLIT = ("train", "val", "test")
