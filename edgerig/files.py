@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def write(path: Path, data: bytes) -> None:
         except OSError:
             part.unlink(missing_ok=True)
             raise
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; raises OutputError or DiskFull."""
+    part = target.with_name(target.name + ".part")
+    try:
+        with writing(target):
+            shutil.copyfile(source, part)
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

@@ -57,8 +57,10 @@ def shelf(folders: Sequence[Path], words: Sequence[str] = ()) -> dict[str, Recip
             raise ConfigError(f"there is no folder of recipes {folder}.")
         if not any(folder.glob(f"*{recipes.SUFFIX}")):
             raise ConfigError(f"no recipe is in {folder}.", f"A recipe is a file NAME{recipes.SUFFIX}.")
-    beside = [Path(word).parent for word in words if _is_file(word)]
-    return recipes.shelf([recipes.SHIPPED, *folders, *beside])
+    known = recipes.shelf([recipes.SHIPPED, *folders])
+    for word in filter(_is_file, words):
+        known |= recipes.beside(Path(word))
+    return known
 
 
 def chosen(known: Mapping[str, Recipe], words: Sequence[str]) -> list[str]:
@@ -206,7 +208,7 @@ def exported(shop: Products, name: str, folder: Path) -> Outcome:
     for variant in recipe.variants:
         try:
             made.append(shop.of(name, variant))
-        except ModelError as error:
+        except (ModelError, ConfigError) as error:
             failed.append(error)
     products.place(made, folder)
     found = made[0].table["training"].get("figures", {}) if made else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from model_zoo.building.trained import Context, Silent, Teller, Trained
 
 Measure = Callable[[Trained], float]
 OF_TRAINING = ("val_auc", "epochs")
-ROUNDING = ("qat", "defakeq")  # what they have rounded, a later step would undo
+UNDONE = {"qat": "rounded", "defakeq": "rounded", "sparsify": "set to zero"}  # by whatever changes the net later
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,10 @@ class Builder:
                 f"it goes on from '{quantized}', whose last step works on its exported files.",
                 "Go on from the recipe before it.",
             )
-        done: list[str] = [step.do for before in line for step in before.net_steps]
-        rounding = next((do for do in done[:-1] if do in ROUNDING), "")
-        if rounding:
-            raise ConfigError(f"the step '{done[done.index(rounding) + 1]}' would undo what '{rounding}' has rounded.")
+        done = [step.do for before in line for step in before.net_steps]
+        for first, after in pairwise(done):
+            if first in UNDONE and (first, after) != ("sparsify", "sparsify"):
+                raise ConfigError(f"the step '{after}' would undo what '{first}' has {UNDONE[first]}.")
 
     def _check(self, step: Step, backbone: str) -> None:
         if "other-faces" in recipes.faces_of(step) and self.asked.other is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +106,7 @@ class Products:
         table = export(once, kind, asked, part, variant, **order)
         extras = trained.extras if variant == recipe.name else {}
         for title, path in extras.items():
-            _copied(path, files.make_folder(part / EXTRAS) / title)
+            files.copy(path, files.make_folder(part / EXTRAS) / title)
         return {TABLE: dict(table), "figures": dict(trained.figures), EXTRAS: list(extras)}
 
     def _key(self, recipe: Recipe, variant: str, kind: Format) -> str:
@@ -172,18 +171,8 @@ def place(products: Iterable[Product], folder: Path) -> list[Path]:
     tables: list[Mapping[str, Any]] = []
     for product in products:
         for source in product.files:
-            _copied(source, folder / source.name)
+            files.copy(source, folder / source.name)
         for title in product.extras:
-            _copied(product.folder / EXTRAS / title, folder / f"{product.name}.{title}")
+            files.copy(product.folder / EXTRAS / title, folder / f"{product.name}.{title}")
         tables.append(product.table)
     return family.write_alone(folder, tables)
-
-
-def _copied(source: Path, target: Path) -> None:
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with files.writing(target):
-            shutil.copyfile(source, part)
-            part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -298,14 +298,20 @@ def shelf(folders: Iterable[Path] = (SHIPPED,)) -> dict[str, Recipe]:
     """Return the recipes of some folders by name; of two with one name the later folder's counts."""
     found: dict[str, Recipe] = {}
     for folder in folders:
-        found |= _of_folder(folder)
+        found |= _of(folder.glob(f"*{SUFFIX}"))
     return found
 
 
-def _of_folder(folder: Path) -> dict[str, Recipe]:
+def beside(file: Path) -> dict[str, Recipe]:
+    """Return the recipe of a file and those in its folder, by name; what else is there, edgerig.toml say, is none."""
+    begins = {"backbone", "from"}
+    return _of(path for path in file.parent.glob(f"*{SUFFIX}") if path == file or begins & toml.load(path).keys())
+
+
+def _of(paths: Iterable[Path]) -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}"), key=_stem):
+    for path in sorted(paths, key=_stem):
         recipe = load(path)
         if recipe.name in found:
             raise ConfigError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgerig import digest, files
+from edgerig.errors import ModelError
 from model_zoo.building.trained import Trained
 from model_zoo.manifest import Input
 
@@ -103,7 +104,9 @@ class Store:
         path = self._folder / name / FACTS
         with contextlib.suppress(OSError):
             os.utime(path)
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = _facts(path)
+        if found is None:
+            raise _damaged(name, path.parent)
         return found
 
     def folder(self, name: str) -> Path:
@@ -116,14 +119,12 @@ class Store:
 
     def get(self, name: str) -> Trained:
         """Return a model that was put. It is a pickle, written into the user's own cache."""
-        import torch  # noqa: PLC0415 - the module is importable without the extra
-
         from model_zoo.backbones import timm_nets  # noqa: PLC0415
 
         timm_nets.timm()  # what a pickle names is imported by it, and timm not without help
         facts, folder = self.facts(name), self._folder / name
         return Trained(
-            model=torch.load(folder / "model.pt", weights_only=False, map_location="cpu"),
+            model=_model(folder / "model.pt", facts.get("what") or name),
             backbone=facts["backbone"],
             input=Input.model_validate(facts["input"]),
             techniques=tuple(facts["techniques"]),
@@ -195,17 +196,42 @@ def _written(trained: Trained, part: Path) -> Mapping[str, Any]:
 
 def _entry(path: Path) -> Entry | None:
     """Return what a folder holds; None where a build that goes on has just given it another name."""
-    facts, whole = path / FACTS, path.suffix == "" and (path / FACTS).is_file()
     with contextlib.suppress(FileNotFoundError):
+        known = _facts(path / FACTS) if path.suffix == "" and (path / FACTS).is_file() else None
         return Entry(
             name=path.name.split(".")[0],
             path=path,
             bytes=sum(map(_bytes, path.rglob("*"))),
-            used=facts.stat().st_mtime if whole else path.stat().st_mtime,
-            whole=whole,
-            what=str(json.loads(facts.read_text()).get("what", "")) if whole else "",
+            used=(path if known is None else path / FACTS).stat().st_mtime,
+            whole=known is not None,
+            what=str((known or {}).get("what", "")),
         )
     return None
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """Return what a file of facts says, None where it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return found
+
+
+def _model(path: Path, what: str) -> Any:
+    import torch  # noqa: PLC0415 - the module is importable without the extra
+
+    try:
+        return torch.load(path, weights_only=False, map_location="cpu")
+    except Exception as error:  # a pickle raises anything, also where a newer library has another class
+        raise _damaged(what, path.parent) from error
+
+
+def _damaged(what: str, folder: Path) -> ModelError:
+    return ModelError(
+        f"what is kept of '{what}' cannot be read: it is damaged, or from other versions of torch and timm.",
+        f"Remove {folder}: the same command builds it again.",
+    )
 
 
 def _bytes(path: Path) -> int:

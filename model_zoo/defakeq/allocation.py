@@ -81,7 +81,7 @@ def allocated(plan: Plan, lost: Errors, worth: Mapping[str, float], budget: floa
         raises = [
             (gain * worth[name] / cost, name, bits, cost)
             for name, bits, gain, cost in _raises(plan, lost)
-            if cost <= left
+            if 0 < cost <= left  # nothing is stored of a layer of which all channels are kept
         ]
         if not raises:
             return plan

@@ -60,7 +60,7 @@ def folded(net: Any, example: Any) -> Any:
         fused = nn.utils.fusion.fuse_conv_bn_eval(layer, after)
         layer.weight, layer.bias = fused.weight, fused.bias
         # timm's batch norms hold the activation that comes after them.
-        _put(whole, norm, getattr(after, "act", nn.Identity()))
+        whole.set_submodule(norm, getattr(after, "act", nn.Identity()))
     with torch.no_grad():
         gap = float((whole(example) - before).abs().max() / before.abs().max().clamp_min(1e-6))
     if not gap < LARGEST_GAP:
@@ -97,11 +97,6 @@ def _followed(net: Any, example: Any) -> list[tuple[str, str]]:
     for hook in hooks:
         hook.remove()
     return found
-
-
-def _put(net: Any, name: str, module: Any) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(net.get_submodule(parent), last, module)
 
 
 def layers(net: Any, example: Any) -> list[Layer]:

@@ -95,7 +95,7 @@ def rendered(net: Any, rows: Rows) -> tuple[Any, dict[bytes, int]]:
         few = row["bits"] if row["bits"] != 2 or narrow or isinstance(coded, nn.Linear) else 4
         bits[_known(coded.weight.detach().numpy())] = few
         part = Pointwise(coded) if narrow else coded
-        _put(copied, row["layer"], _joined(part, kept, row["kept"]) if kept else part)
+        copied.set_submodule(row["layer"], _joined(part, kept, row["kept"]) if kept else part)
     return copied, bits
 
 
@@ -130,11 +130,6 @@ def _pointwise(layer: Any) -> bool:
         (0, 0),
         1,
     )
-
-
-def _put(net: Any, name: str, module: Any) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(net.get_submodule(parent), last, module)
 
 
 def _known(weight: NDArray[np.float32]) -> bytes:

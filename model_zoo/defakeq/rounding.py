@@ -29,7 +29,7 @@ def scales(weight: Any, bits: int) -> Any:
 
 
 def halved(values: Any) -> Any:
-    """Return values as float16 holds them, none of them zero that was not, in float32."""
+    """Return values as float16 holds them, in float32."""
     return values.half().float()
 
 

@@ -83,7 +83,7 @@ class Exporter:
         parts = [source.with_suffix(".bin")] if source.suffix == ".xml" else []
         for part in (*parts, source):
             target = folder / f"{name}{part.suffix}"
-            _copied(part, target)
+            files.copy(part, target)
         return folder / f"{name}{source.suffix}"
 
     def _table(self, name: str, made: Made, path: Path) -> dict[str, Any]:
@@ -110,17 +110,10 @@ class Exporter:
         return asdict(counted(self._trained.model, self._trained.input))
 
 
-def _copied(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all."""
-    part = target.with_name(f"{target.name}.part")
-    with files.writing(target):
-        shutil.copyfile(source, part)
-        part.replace(target)
-
-
 def _lost(made: Made) -> str:
     """Return a sentence on what quantization lost."""
     assert made.loss is not None
     found = made.loss
-    auc = f"AUC {(found.auc or 0.5) + found.auc_drop:.4f} became {found.auc or 0.5:.4f}"
+    after = 0.5 if found.auc is None else found.auc
+    auc = f"AUC {after + found.auc_drop:.4f} became {after:.4f}"
     return f"By quantization, on {found.faces} validation faces, {auc} and {found.flips} decisions turned."

@@ -103,7 +103,7 @@ def loss(
     if not np.all(np.isfinite(own)):
         return Loss(None, 1.0, len(own), len(own), float("inf"), "it answers NaN or infinity")
     auc, before = metrics.roc_auc(labels, own), metrics.roc_auc(labels, parent)
-    drop = (before or 0.5) - (auc or 0.5)
+    drop = 0.0 if auc is None or before is None else before - auc
     flips = int(np.sum((own >= threshold) != (parent >= threshold)))
     told = []
     if drop > bound.auc_drop:

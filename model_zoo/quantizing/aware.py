@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,9 +28,7 @@ def apply(table: Qat, trained: Trained, context: Context) -> Trained:
     watch(net, context.faces.calibration(CALIBRATING, context.seed, trained.input))
     figures = train(net, table.train, context, trained.input)
     note = "Weights and activations were rounded to int8 in training; batch norms were folded before."
-    return Trained(
-        net, trained.backbone, trained.input, trained.techniques, trained.notes, trained.figures, trained.extras
-    ).then("int8 (QAT)", note, **figures)
+    return replace(trained, model=net).then("int8 (QAT)", note, **figures)
 
 
 def check(table: Qat, backbone: str) -> None:

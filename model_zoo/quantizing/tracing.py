@@ -81,7 +81,7 @@ def _fold(graph: Any) -> None:
     for node in list(graph.graph.nodes):
         norm, layer = _module(graph, node), _module(graph, node.args[0]) if node.args else None
         if isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d) and len(node.args[0].users) == 1:
-            _put(graph, node.args[0].target, fuse_conv_bn_eval(layer, norm))
+            graph.set_submodule(node.args[0].target, fuse_conv_bn_eval(layer, norm))
             node.replace_all_uses_with(node.args[0])
             graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
@@ -161,8 +161,3 @@ def _clips(graph: Any, node: Any) -> bool:
 def _module(graph: Any, node: Any) -> Any:
     """Return the module that a node calls, None where it calls none."""
     return graph.get_submodule(node.target) if isinstance(node, fx.Node) and node.op == "call_module" else None
-
-
-def _put(graph: Any, name: str, module: Any) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(graph.get_submodule(parent), last, module)

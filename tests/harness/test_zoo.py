@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from edgerig.errors import DiskFull, ModelError
+from edgerig.errors import ConfigError, DiskFull, ModelError
 from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
 from model_zoo import drawn
+from model_zoo.building import products
 from tests.support import faces as small_faces
 
 TINY = """
@@ -231,6 +233,38 @@ def test_a_full_disk_ends_all_and_says_what_to_do(
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("the disk is full") == 1
     assert "the same command goes on" in said
+
+
+def test_what_is_no_recipe_may_lie_beside_one_that_is_named(bench: Path) -> None:
+    (bench / "tiny.toml").write_text(TINY)
+    (bench / "other.toml").write_text('from = "tiny"\n')
+    (bench / "edgerig.toml").write_text("[faces]\n")
+    known = zoo.shelf([], ["tiny.toml"])
+    assert known["other"].origin == "tiny"
+    assert "edgerig" not in known
+    (bench / "other.toml").write_text('from = "tiny"\nexport = []\n')
+    with pytest.raises(ConfigError, match="unknown key 'export'"):
+        zoo.shelf([], ["tiny.toml"])
+
+
+def test_a_format_that_fails_does_not_keep_the_others_back(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shop:
+        builder = SimpleNamespace(shelf={"a": SimpleNamespace(variants={"a": "onnx", "a-tflite": "tflite"})})
+
+        def missing(self, name: str) -> list[str]:
+            return []
+
+        def of(self, name: str, variant: str) -> Any:
+            if variant == "a-tflite":
+                raise ConfigError("LiteRT runs depthwise convolutions with 8 bits alone.", "Leave 'pin' at true.")
+            return SimpleNamespace(name=variant, table={"training": {}})
+
+    placed: list[str] = []
+    monkeypatch.setattr(products, "place", lambda made, folder: placed.extend(one.name for one in made))
+    found = zoo.exported(cast("Any", Shop()), "a", bench)
+    assert placed == ["a"]
+    assert found.variants == ("a",)
+    assert found.error == "LiteRT runs depthwise convolutions with 8 bits alone."
 
 
 def test_faces_are_drawn_once_where_none_are_given(

@@ -175,3 +175,9 @@ def test_scores_are_those_of_the_measuring_agent(tmp_path: Path, split: Path) ->
     found = scores(model, Faces(faceset.load(split), spec.manifest.input.spec()), spec.output_spec())
     labels: Any = [face.label == "fake" for face in faceset.load(split).faces]
     assert ((found > 0.5) == np.array(labels)).mean() > 0.95
+
+
+def test_scores_that_were_turned_round_lost_all() -> None:
+    labels, scores = np.array([False, False, True, True]), np.array([0.1, 0.2, 0.8, 0.9])
+    lost = loss(1 - scores, scores, labels, 0.5, Bound())
+    assert (lost.auc, lost.auc_drop, lost.flips) == (0.0, 1.0, 4)

@@ -25,6 +25,7 @@ from tests.support import disks
 from tests.support import faces as small_faces
 
 SPLITS = ("train", "train", "val", "test")
+SPARSIFY = '[[steps]]\ndo = "sparsify"\namount = 0.3\n'
 PRUNE = '[[steps]]\ndo = "prune"\namount = 0.3\n'
 
 
@@ -148,6 +149,8 @@ def test_a_step_that_failed_is_not_tried_again_for_another_recipe(
             {"a": small() + '[[steps]]\ndo = "qat"\n[steps.train]\nepochs = 1\n' + TRAIN},
             "the step 'train' would undo what 'qat' has rounded",
         ),
+        ({"a": small() + SPARSIFY + TRAIN}, "the step 'train' would undo what 'sparsify' has set to zero"),
+        ({"b": small() + SPARSIFY + SPARSIFY, "a": 'from = "b"\n' + PRUNE}, "the step 'prune' would undo"),
         ({"b": small() + '[[steps]]\ndo = "quantize"\n', "a": 'from = "b"\n' + TRAIN}, "it goes on from 'b'"),
         ({"a": small() + PRUNE + 'of = "latency"\n'}, "nothing measures one"),
         (
@@ -175,6 +178,10 @@ def test_what_cannot_be_is_refused_before(
         builder(tmp_path, faces, texts).check("a")
     assert said in caught.value.message
     assert done == []
+
+
+def test_zeros_may_become_more(tmp_path: Path, faces: Path, done: list[str]) -> None:
+    builder(tmp_path, faces, {"a": small() + SPARSIFY + SPARSIFY}).check("a")
 
 
 def test_a_recipe_is_refused_for_its_teacher(tmp_path: Path, faces: Path, done: list[str]) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from edgerig.errors import DiskFull
+from edgerig.errors import DiskFull, ModelError
 from model_zoo.building.store import Store, key
+from model_zoo.building.trained import Trained
+from model_zoo.manifest import Input
 
 HOLDS = """
 import sys
@@ -108,3 +110,25 @@ def test_what_goes_away_while_it_is_listed_is_left_out(tmp_path: Path, monkeypat
     monkeypatch.setattr(Path, "rglob", leaving)
     monkeypatch.setattr(Path, "is_file", lambda path: path.suffix == ".part" or (path.exists() and not path.is_dir()))
     assert {entry.name: entry.bytes for entry in store.entries() if not entry.whole} == {"half": 3}
+
+
+@pytest.mark.parametrize("content", [b"half a pic", b""])
+def test_a_net_that_cannot_be_read_is_said_and_can_be_removed(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path)
+    store.put("a", Trained([1], "meso4", Input(size=(32, 32))), "net: train")
+    assert store.get("a").model == [1]
+    (tmp_path / "a" / "model.pt").write_bytes(content)
+    with pytest.raises(ModelError, match="what is kept of 'net: train' cannot be read") as caught:
+        store.get("a")
+    assert str(tmp_path / "a") in caught.value.hint
+
+
+def test_facts_that_cannot_be_read_are_listed_as_a_half(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep("a", text("there"))
+    (tmp_path / "a" / "facts.json").write_text('{"wor')
+    assert [entry.whole for entry in store.entries()] == [False]
+    with pytest.raises(ModelError, match="cannot be read"):
+        store.facts("a")
+    assert store.remove(store.entries()[0])
+    assert "a" not in store

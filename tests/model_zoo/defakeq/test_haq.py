@@ -75,6 +75,12 @@ def test_the_layer_that_wins_most_for_a_byte_is_raised_first() -> None:
     assert allocation.allocated(start, losing, unworthy, budget).bits["a.two"] == 2
 
 
+def test_a_layer_of_which_all_is_kept_needs_no_bits() -> None:
+    start = lowest({"a.two": tuple(range(8))})
+    found = allocation.allocated(start, {**LOST, "a.two": {2: 0.0, 4: 0.0, 8: 0.0}}, WORTH, start.size + 1000)
+    assert found.bits == {**start.bits, "a.one": 8, "b": 8}
+
+
 def test_errors_are_those_of_the_block_and_leave_the_net_alone(trained: Trained) -> None:
     torch.manual_seed(0)
     faces = Calibration(torch.randn(12, 3, 32, 32), torch.arange(12) % 2 == 0)
