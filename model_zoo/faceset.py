@@ -205,12 +205,13 @@ def _from_pack(path: Path) -> list[Face]:
     return faces
 
 
-def require_both_labels(faces: FaceSet) -> None:
-    """Raise FaceSetError where only one label is there: nothing can be told apart."""
+def require_both_labels(faces: FaceSet, split: str = "") -> None:
+    """Raise FaceSetError where only one label is there: nothing can be told apart; `split` is named, where given."""
     for label, other in (LABELS, LABELS[::-1]):
         if not faces.of(label):
             raise FaceSetError(
-                f"the face set {faces.source} has only {other} faces ({len(faces.faces)} of them).",
+                f"the face set {faces.source} has only {other} faces"
+                f"{f' in its {split} split' if split else ''} ({len(faces.faces)} of them).",
                 "Accuracy, AUC and EER need both.",
             )
 

@@ -144,10 +144,11 @@ def _clean_zoo(unused_days: int, yes: bool, as_json: bool) -> int:
             click.echo(f"{entry.what}: {rows[-1]['mb']} MB, last used {entry.used[:10]}{standing}")
     if as_json:
         common.print_json(rows)
+    elif not rows:
+        since = f"Nothing of it was unused for {unused_days} days." if unused_days else "The zoo keeps nothing here."
+        click.echo(since, err=True)
     else:
-        click.echo(
-            f"{total:,.1f} MB in all.{'' if yes or not rows else ' Nothing was removed: --yes removes it.'}", err=True
-        )
+        click.echo(f"{total:,.1f} MB in all.{'' if yes else ' Nothing was removed: --yes removes it.'}", err=True)
     return 0
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from harness.commands import common
 from harness.models import build_progress
@@ -125,8 +122,7 @@ def compress(**options: Any) -> int:
 @folder_option
 def export(out: Path, **options: Any) -> int:
     """Write the variants of each RECIPE that is built; nothing is trained. A file that disagrees is not written."""
-    building.require_writable(out)
-    with _Work(options) as work:
+    with _Work(options, out) as work:
         building.require_built(work.builder, work.names)
         return work.done(lambda name: building.exported(work.shop, name, out), out=out)
 
@@ -136,8 +132,7 @@ def export(out: Path, **options: Any) -> int:
 @folder_option
 def build(out: Path, **options: Any) -> int:
     """Train, compress and export each RECIPE. One that fails is told, and the others go on; exit code 3 then."""
-    building.require_writable(out)
-    with _Work(options) as work:
+    with _Work(options, out) as work:
         return work.done(lambda name: building.exported(work.shop, name, out), out=out)
 
 
@@ -164,9 +159,10 @@ class _Work:
 
     Args:
         options: of the command line.
+        out: folder of the variants, where any are written; it is made once the recipes are known to be good.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], out: Path | None = None) -> None:
         building.require_extra()
         self._options = options
         self._debug = bool(click.get_current_context().find_root().params.get("debug"))
@@ -175,6 +171,8 @@ class _Work:
         for name in self.names:
             recipes.needed(known, name)  # circles and unknown words, before faces are drawn
         building.require_device(options["device"])
+        if out:
+            building.require_writable(out)
         self._console = common.stderr()
         self._known = known
         self._progress: BuildProgress = build_progress.shown_on(self._console)
@@ -222,7 +220,8 @@ class _Work:
         if self._options["as_json"]:
             common.print_json({"folder": str(out) if out else None, "recipes": [asdict(entry) for entry in outcomes]})
         elif out and any(outcome.variants for outcome in outcomes):
-            click.echo(f"Next: edgerig run --variants {common.shown(out)} --faces DIR")
+            faces = f" --faces {common.shown(self._options['faces'])}" if self._options["faces"] else ""
+            click.echo(f"Next: edgerig run --variants {common.shown(out)}{faces}")
         return 3 if any(outcome.error for outcome in outcomes) else 0
 
 
@@ -236,6 +235,8 @@ def _sentence(outcome: Outcome) -> str:
 def _command(options: dict[str, Any]) -> str:
     """Return the command that builds the same, without a place of this machine."""
     parts = ["edgerig zoo build {}"]
+    own = options["recipes"] or any(word.endswith(recipes.SUFFIX) for word in options["words"])
+    parts += ["--recipes DIR"] if own else []
     parts += ["--faces DIR"] if options["faces"] else [f"--pairs {options['pairs']}"]
     parts += ["--other-faces DIR"] if options["other_faces"] else []
     return " ".join([*parts, f"--seed {options['seed']}"])
@@ -258,14 +259,16 @@ def _json(row: Row) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[Row]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for name in ("family", "recipe", "backbone", "steps", "exports", "built"):
-        table.add_column(name, overflow="fold")
-    before = ""
+    """Print two lines or more a recipe: names of 40 letters leave a table no room, and must not be broken."""
+    width = min(shutil.get_terminal_size((100, 0)).columns, 120)
+    before: str | None = None
     for row in rows:
         recipe: Recipe = row.recipe
-        family = recipe.family if recipe.family != before else ""
-        cells = (family, recipe.name, row.backbone, words.of(recipe), " ".join(recipe.exports), row.standing)
-        table.add_row(*(Text(cell) for cell in cells))
-        before = recipe.family
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        if recipe.family != before:
+            click.echo(("" if before is None else "\n") + click.style(recipe.family or "Without a family", bold=True))
+            before = recipe.family
+        click.echo("  " + recipe.name + (f"   ({row.standing})" if row.standing else ""))
+        start = "" if recipe.origin else f"{row.backbone}: "
+        what = f"{start}{words.of(recipe)} -> {' '.join(recipe.exports)}"
+        indent = " " * 6
+        click.echo(textwrap.fill(what, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False))

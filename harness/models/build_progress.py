@@ -147,7 +147,8 @@ class Lines(_Steps):
             left = (self._total - done) * (now - self._began) / (done - self._first)
             parts.append(f"about {duration(max(0.0, left))} to go")
         part = [] if self._text in ("", "training") else [self._text]
-        self.told(f"{self._title}: {', '.join([*part, *parts, *([text] if text else [])])}")
+        said = ", ".join([*part, *parts, *([text] if text else [])])
+        self.told(f"{self._title}: {said}" if self._title else said)
 
     def told(self, text: str) -> None:
         """Print a line."""

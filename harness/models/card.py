@@ -163,7 +163,7 @@ def _measured(variant: Variant, run: Run) -> Iterator[str]:
         )
     faces = run.faces
     yield f"Run {run.id}, on {faces.name} ({faces.split} split, {faces.images} faces). {faces.note}".rstrip()
-    yield from ("", "| target | runtime | threads | p50 of a frame | AUC |", "|---|---|---|---|---|")
+    yield from ("", "| target | runtime | threads | p50 of a frame | trust | AUC |", "|---|---|---|---|---|---|")
     yield from (_row(cell) for cell in cells)
 
 
@@ -173,7 +173,8 @@ def _row(cell: Cell) -> str:
     if auc and auc.ci_low is not None and auc.ci_high is not None:
         shown += f" ({number(auc.ci_low)} to {number(auc.ci_high)})"
     time = f"{latency(cell)} ms" if cell.verdict else cell.outcome.value
-    return f"| {key.target} | {key.runtime} {key.provider} | {key.threads} | {time} | {shown} |"
+    trust = cell.verdict.trust if cell.verdict else "–"
+    return f"| {key.target} | {key.runtime} {key.provider} | {key.threads} | {time} | {trust} | {shown} |"
 
 
 def _authors(variant: Variant) -> Iterator[str]:

@@ -31,6 +31,7 @@ from targets import profile
 EXTRA = ("torch", "torchvision", "timm", "torch_pruning", "nncf", "litert_torch", "ai_edge_quantizer", "skl2onnx")
 SEED = 20  # of drawn faces; the shipped test faces have another
 PAIRS = 5000
+LEARNT = 0.75  # validation AUC; where a net has learnt less, it has nothing to lose, and compressing it looks free
 TRAINING = ("train", "fit")
 
 
@@ -67,6 +68,10 @@ def chosen(known: Mapping[str, Recipe], words: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         family = [name for name, recipe in known.items() if recipe.family.lower() == word.lower()]
+        if not _is_file(word) and word not in known and (Path(word).is_dir() or word.endswith(recipes.SUFFIX)):
+            raise ConfigError(
+                f"{word} is no file of a recipe.", "--recipes DIR adds those of a folder, by their names."
+            )
         name = recipes.load(Path(word)).name if _is_file(word) else word
         found += family if family and name not in known else [recipes.named(known, name).name]
     return list(dict.fromkeys(found))
@@ -181,9 +186,18 @@ def each(names: Sequence[str], work: Callable[[str], Outcome], debug: bool) -> I
         except EdgerigError as error:
             yield Outcome(name, error=error.message, hint=error.hint)
         except Exception as error:
+            if _stopped(error):
+                raise KeyboardInterrupt from error
             if debug:
                 raise
             yield Outcome(name, error=f"internal error, {type(error).__name__}: {error}", hint="--debug shows where.")
+
+
+def _stopped(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: torch.save that is stopped as it writes ends with a RuntimeError instead."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def net(build: Builder, name: str, only: Callable[[Step], bool] | None = None) -> Outcome:
@@ -210,6 +224,7 @@ def exported(shop: Products, name: str, folder: Path) -> Outcome:
 
 def _figures(found: Mapping[str, float]) -> str:
     said = [f"validation AUC {number(found['val_auc'])}"] if "val_auc" in found else []
+    said += ["too little to judge compression by"] if found.get("val_auc", 1.0) < LEARNT else []
     return ", ".join([*said, *([f"{found['parameters']:,.0f} parameters"] if "parameters" in found else [])])
 
 
@@ -219,8 +234,9 @@ def require_built(build: Builder, names: Sequence[str]) -> None:
         todo = build.todo([name])
         if todo:
             raise ConfigError(
-                f"the recipe '{name}' is not built with these faces and this seed: {len(todo)} steps are missing.",
-                f"edgerig zoo build {name}",
+                f"the recipe '{name}' is not built with these faces and this seed: "
+                f"{'a step is' if len(todo) == 1 else f'{len(todo)} steps are'} missing.",
+                "The same command with `build` in place of `export` builds it.",
             )
 
 

@@ -218,9 +218,9 @@ class Builder:
         if stage.key in self._failed:
             raise BuildError(f"it needs '{stage.step.do}' of the recipe '{stage.recipe.name}', which failed.")
         with self.store.lock(stage.key, lambda: self.watcher.waiting(stage)):
-            self.watcher.stage(stage)
             if stage.key in self.store:
                 return  # another build has made it meanwhile
+            self.watcher.stage(stage)
             before = _unmeasured(self.store.get(stage.before) if stage.before else self._fresh(stage.recipe.name))
             try:
                 trained = steps.apply(stage.step, before, self._context(stage))

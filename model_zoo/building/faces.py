@@ -34,8 +34,8 @@ class TrainingFaces:
             )
         self.name, self.synthetic, self.note = everything.name, everything.synthetic, everything.note
         self.train, self.val = everything.split("train"), everything.split("val")
-        for part in (self.train, self.val):
-            faceset.require_both_labels(part)
+        for name, part in (("train", self.train), ("val", self.val)):
+            faceset.require_both_labels(part, name)
 
     @cached_property
     def key(self) -> str:

@@ -273,9 +273,10 @@ def _known_step(step: Any, path: Path) -> None:
     """Refuse an unknown step with the nearest one, which pydantic's sentence on unions does not name."""
     if isinstance(step, dict) and step.get("do") not in STEPS:
         word = str(step.get("do", ""))
-        raise ConfigError(
-            f"{path}: there is no step '{word}'.", toml.nearest(word, STEPS) or f"Known: {', '.join(STEPS)}."
-        )
+        known = f"Known: {', '.join(STEPS)}."
+        if not word:
+            raise ConfigError(f"{path}: a step does not say what to 'do'.", known)
+        raise ConfigError(f"{path}: there is no step '{word}'.", toml.nearest(word, STEPS) or known)
 
 
 STEPS: dict[str, type[Table]] = {

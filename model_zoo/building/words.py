@@ -56,7 +56,10 @@ def _(table: Qat) -> str:
 
 @step.register
 def _(table: Defakeq) -> str:
-    return "defakeq " + ", ".join([f"{table.bits:g} bits", *(name for name in ("haq", "veft") if getattr(table, name))])
+    how = [name for name in ("haq", "veft") if getattr(table, name)]
+    how += ["channels least alike"] if table.veft and table.channels == "distinct" else []
+    how += [] if table.pin else ["no layer pinned"]
+    return ", ".join([f"defakeq {table.bits:g} bits", *how])
 
 
 @step.register

@@ -15,6 +15,8 @@ import pytest
 from edgerig.errors import ConfigError, TargetRefused
 from harness import cli
 from harness.cli import main
+from harness.commands import nightly as night
+from harness.config import Config, Workspace
 from targets import profile
 from tests import needs
 from tests.harness.command import short_argv
@@ -133,6 +135,12 @@ def test_a_night_without_a_name_is_asked_for_it_where_there_are_some(
     assert main(["nightly"]) == 2
     assert "which night? edgerig.toml has: weekly" in capsys.readouterr().err
     assert not list(folder.glob("runs/*"))
+
+
+def test_a_night_without_any_says_what_it_measures_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    """The brackets are no markup of rich's, which would swallow the words between them."""
+    night._require_name(Workspace(Config(), None), None)
+    assert "no [runs.NAME] is asked for" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def test_a_family_is_trained_once(bench: Path, capsys: pytest.CaptureFixture[str
     assert edgerig("clean", "--zoo", "--json") == 0
     kept = json.loads(capsys.readouterr().out)
     assert sorted(entry["what"] for entry in kept) == ["tiny-taught: train", "tiny: train"]
+    assert edgerig("clean", "--zoo", "--unused", "30") == 0
+    assert "unused for 30 days" in capsys.readouterr().err
     assert edgerig("clean", "--zoo", "--yes") == 0
     assert listed(capsys, "try", *OWN)["tiny"]["built"] == ""
 
@@ -98,7 +100,9 @@ def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFi
         (("train", "tiny", "--recipes", "nowhere"), "no folder of recipes nowhere"),
         (("train", "tiny", "--recipes", "faces"), "no recipe is in faces"),
         (("train", "tiny", *OWN[:2], "--faces", "nowhere"), "no face set at nowhere"),
-        (("export", "tiny", *OWN), "the recipe 'tiny' is not built with these faces and this seed: 1 steps"),
+        (("export", "tiny", *OWN), "the recipe 'tiny' is not built with these faces and this seed: a step is missing"),
+        (("train", "recipes", *OWN), "recipes is no file of a recipe. --recipes DIR"),
+        (("train", "recipes/tyni.toml", *OWN), "recipes/tyni.toml is no file of a recipe."),
         (("build", "tiny", *OWN, "--out", "faces/labels.csv"), "labels.csv cannot be written"),
         (("card", "mobilenetv3-smal-int8"), "Did you mean 'mobilenetv3-small-int8'?"),
         (("card", "faces"), "faces is a folder."),
@@ -117,6 +121,12 @@ def test_faces_that_nobody_can_train_on(bench: Path, capsys: pytest.CaptureFixtu
     assert edgerig("zoo", "train", "tiny", *OWN[:2], "--faces", "bare") == 2
     assert "bare has no splits" in capsys.readouterr().err
     assert edgerig("zoo", "train", "tiny", *OWN[:2], "--faces", "plain") == 2
+    capsys.readouterr()
+    labels = bench / "faces" / "labels.csv"
+    kept = [line for line in labels.read_text().splitlines() if not ("val" in line and "fake" in line)]
+    labels.write_text("\n".join(kept) + "\n")
+    assert edgerig("zoo", "train", "tiny", *OWN) == 2
+    assert "the face set faces has only real faces in its val split" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_gpu_that_is_not_there(
@@ -170,6 +180,46 @@ def test_a_recipe_that_fails_is_told_and_the_others_go_on(
     assert "tiny: failed: the loss is no number. Try a smaller rate." in said
     assert "tiny-taught: failed: internal error, ZeroDivisionError: a bug" in said
     assert "zzz: built (validation AUC 0.9)" in said
+
+
+def test_ctrl_c_stops_all_though_a_library_hides_it(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch.save does, whose file writer fails as it is left by a KeyboardInterrupt."""
+    tried: list[str] = []
+
+    def net(build: object, name: str, only: object = None) -> Outcome:
+        tried.append(name)
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("unexpected pos 486336 vs 486224")
+
+    monkeypatch.setattr(zoo, "net", net)
+    assert edgerig("zoo", "train", "try", *OWN) == 130
+    assert tried == ["tiny"]
+    assert "the same command goes on from here" in " ".join(capsys.readouterr().err.split())
+
+
+def test_nothing_is_made_for_a_recipe_that_is_refused(bench: Path) -> None:
+    assert edgerig("zoo", "build", "tyni", *OWN) == 2
+    assert not (bench / "zoo").exists()
+
+
+def test_names_in_the_list_are_whole(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert edgerig("zoo", "list") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert "  efficientnet-lite0-defakeq32-haq-litert" in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_a_net_is_too_poor_for() -> None:
+    assert "too little" in zoo._figures({"val_auc": 0.7})
+    assert "too little" not in zoo._figures({"val_auc": 0.9})
+    assert zoo._figures({}) == ""
 
 
 def test_a_full_disk_ends_all_and_says_what_to_do(

@@ -93,7 +93,7 @@ def test_a_recipe_becomes_a_file_with_a_complete_manifest(built: Path) -> None:
     assert "All steps of a small one." in said.note
     assert said.training is not None
     assert said.training.data == "faces, 24 training faces"
-    assert said.training.command == "edgerig zoo build whole --faces DIR --seed 0"
+    assert said.training.command == "edgerig zoo build whole --recipes DIR --faces DIR --seed 0"
     assert said.training.recipe == "whole"
     assert "val_auc" not in said.training.figures  # of the net before it was pruned
 
@@ -119,6 +119,7 @@ def test_what_is_built_is_measured(built: Path, capsys: pytest.CaptureFixture[st
     card = capsys.readouterr().out
     assert "2. prune 20 % of channels, at once\n3. int8\n" in card
     assert f"Run {run['id']}, on faces (test split, 12 faces)." in card
+    assert " ms | under-sampled | " in card  # a quick run's times are no more than that, on a card neither
 
 
 def test_test_faces_are_never_touched(built: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

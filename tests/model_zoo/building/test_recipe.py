@@ -37,6 +37,7 @@ def taught_by(teacher: str) -> str:
         ('backbon = "x"\n', r"a.toml: unknown key 'backbon'.*Did you mean 'backbone'"),
         (small() + TRAIN + "epoch = 2\n", r"unknown key 'steps.0.train.epoch'.*Did you mean 'epochs'"),
         (small() + '[[steps]]\ndo = "prun"\n', r"there is no step 'prun'.*Did you mean 'prune'"),
+        (small() + "[[steps]]\nepochs = 1\n", r"a step does not say what to 'do'.*Known: train, prune"),
         (small() + TRAIN + "[steps.augment]\nflips = 1\n", r"augment.flips'.*Did you mean 'flip'"),
         (small(), None),
         ("", "either a backbone or"),
