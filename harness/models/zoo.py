@@ -118,8 +118,8 @@ def training_faces(source: Path, told: Callable[[str], object] = str) -> Trainin
     everything = faceset.load(source)
     if shared := faceset.crossing(everything.faces):
         told(
-            f"Note: groups of {source} are in more than one split, {len(shared):,} of them, e.g. '{shared[0]}': what is "
-            "trained on one of its faces knows the others, and the test looks better than it is"
+            f"Note: groups of {source} are in more than one split, {len(shared):,} of them, e.g. '{shared[0]}': what "
+            "is trained on one of its faces knows the others, and the test looks better than it is"
         )
     return TrainingFaces(everything)
 
