@@ -20,6 +20,7 @@ from harness.models.zoo import Outcome, Row
 from model_zoo.building import recipe as recipes
 from model_zoo.building import words
 from model_zoo.building.build import Asked, Builder
+from model_zoo.building.check import Check
 from model_zoo.building.products import Products
 from model_zoo.building.recipe import Recipe, Step
 
@@ -169,7 +170,7 @@ class _Work:
         known = building.shelf(options["recipes"], options["words"])
         self.names = building.chosen(known, options["words"])
         for name in self.names:
-            recipes.needed(known, name)  # circles and unknown words, before faces are drawn
+            Check(known, other=bool(options["other_faces"])).recipe(name)  # before faces are drawn, which takes minutes
         building.require_device(options["device"])
         if out:
             building.require_writable(out)
@@ -198,10 +199,7 @@ class _Work:
         other = options["other_faces"] and building.training_faces(options["other_faces"], self._progress.told)
         timer = building.timer(faces, options["seed"])
         asked = Asked(faces, other, options["seed"], options["device"], timer)
-        builder = building.builder(self._known, asked, self._progress)
-        for name in self.names:
-            builder.check(name)
-        return builder
+        return building.builder(self._known, asked, self._progress)
 
     def _source(self) -> Path:
         given: Path | None = self._options["faces"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from edgerig import digest
-from edgerig.errors import ConfigError, EdgerigError
+from edgerig.errors import EdgerigError
 from model_zoo.building import recipe as recipes
 from model_zoo.building import steps, store
+from model_zoo.building.check import Check
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Recipe, Step, Which
 from model_zoo.building.store import Store
@@ -19,7 +19,6 @@ from model_zoo.building.trained import Context, Silent, Teller, Trained
 
 Measure = Callable[[Trained], float]
 OF_TRAINING = ("val_auc", "epochs")
-UNDONE = {"qat": "rounded", "defakeq": "rounded", "sparsify": "set to zero"}  # by whatever changes the net later
 
 
 @dataclass(frozen=True)
@@ -115,55 +114,7 @@ class Builder:
 
     def check(self, name: str) -> None:
         """Raise ConfigError before anything is built where a recipe, or one that it needs, cannot be."""
-        from model_zoo.backbones import registry  # noqa: PLC0415 - see steps
-        from model_zoo.exporting import possible  # noqa: PLC0415
-
-        for recipe in recipes.needed(self.shelf, name):
-            line = recipes.lineage(self.shelf, recipe.name)
-            first = line[0]
-            try:
-                registry.check(first.backbone, first.weights)
-                self._check_order(recipe)
-                for step in recipe.steps:
-                    self._check(step, first.backbone)
-                possible.check(recipe, first.backbone, {step.do for before in line for step in before.net_steps})
-            except ConfigError as error:
-                raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
-
-    def _check_order(self, recipe: Recipe) -> None:
-        line = recipes.lineage(self.shelf, recipe.name)
-        quantized = next((before.name for before in line[:-1] if before.quantization), "")
-        if quantized:
-            raise ConfigError(
-                f"it goes on from '{quantized}', whose last step works on its exported files.",
-                "Go on from the recipe before it.",
-            )
-        done = [step.do for before in line for step in before.net_steps]
-        for first, after in pairwise(done):
-            if first in UNDONE and (first, after) != ("sparsify", "sparsify"):
-                raise ConfigError(f"the step '{after}' would undo what '{first}' has {UNDONE[first]}.")
-
-    def _check(self, step: Step, backbone: str) -> None:
-        if "other-faces" in recipes.faces_of(step) and self.asked.other is None:
-            raise ConfigError(
-                "a step trains on other faces first, and there are none.", "--other-faces DIR names them."
-            )
-        for teacher in recipes.teachers(step):
-            self._check_teacher(teacher)
-        if getattr(step, "of", "") == "latency" and self.asked.measure is None:
-            raise ConfigError("a step prunes towards a latency, and nothing measures one.")
-        steps.check(step, backbone)
-
-    def _check_teacher(self, name: str) -> None:
-        from model_zoo.backbones import registry  # noqa: PLC0415
-
-        line = recipes.lineage(self.shelf, name)
-        if registry.named(line[0].backbone).source == "scikit-learn":
-            raise ConfigError(f"its teacher '{name}' is no net.", "Only nets teach.")
-        if line[-1].quantization:
-            raise ConfigError(
-                f"its teacher is '{name}', whose last step works on its exported files.", "Name the recipe before it."
-            )
+        Check(self.shelf, self.asked.other is not None, self.asked.measure is not None).recipe(name)
 
     def stages(self, name: str, only: Callable[[Step], bool] | None = None) -> list[Stage]:
         """Return all steps that change the net of a recipe, its ancestors' first.

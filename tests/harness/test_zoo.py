@@ -216,6 +216,16 @@ def test_names_in_the_list_are_whole(
     assert max(map(len, lines)) <= 80
 
 
+def test_a_step_that_cannot_be_is_refused_before_faces_are_drawn(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawn, "write_set", lambda *_, **__: pytest.fail("faces were drawn"))
+    pruned = 'from = "shufflenetv2"\n[[steps]]\ndo = "prune"\namount = 0.2\n'
+    (bench / "recipes" / "pruned.toml").write_text(pruned)
+    assert edgerig("zoo", "build", "pruned", *OWN[:2]) == 2
+    assert "shufflenetv2 cannot be pruned" in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_a_net_is_too_poor_for() -> None:
     assert "too little" in zoo._figures({"val_auc": 0.7})
     assert "too little" not in zoo._figures({"val_auc": 0.9})
