@@ -38,12 +38,19 @@ class Check:
             first = line[0]
             try:
                 registry.check(first.backbone, first.weights)
+                self._check_names(recipe)
                 self._check_order(recipe)
                 for step in recipe.steps:
                     self._check(step, first.backbone)
                 possible.check(recipe, first.backbone, {step.do for before in line for step in before.net_steps})
             except ConfigError as error:
                 raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
+
+    def _check_names(self, recipe: Recipe) -> None:
+        for variant in recipe.variants:
+            others = (one.name for one in self.shelf.values() if one.name != recipe.name and variant in one.variants)
+            if other := next(others, ""):
+                raise ConfigError(f"its variant '{variant}' would overwrite that of '{other}'.", "Rename one of them.")
 
     def _check_order(self, recipe: Recipe) -> None:
         line = recipes.lineage(self.shelf, recipe.name)

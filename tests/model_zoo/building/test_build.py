@@ -169,6 +169,10 @@ def test_a_step_that_failed_is_not_tried_again_for_another_recipe(
             {"a": 'exports = ["openvino"]\n' + small() + '[[steps]]\ndo = "quantize"\nmethod = "dynamic"\n'},
             "the method 'dynamic' cannot be exported to openvino: OpenVINO rounds activations",
         ),
+        (
+            {"a": 'exports = ["onnx", "tflite"]\n' + small(), "a-tflite": 'exports = ["tflite"]\n' + small()},
+            "its variant 'a-tflite' would overwrite that of 'a-tflite'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before(
