@@ -69,7 +69,6 @@ def _builds(folder: Path, variant: str, added: int) -> None:
     for kind in (BASELINE, *KINDS):
         (folder / kind).mkdir()
         shutil.copyfile(VARIANTS / f"{variant}.onnx", folder / kind / f"{variant}.onnx")
-        shutil.copyfile(VARIANTS / "mobilenetv3-small.family.toml", folder / kind / "mobilenetv3-small.family.toml")
         rows = (VARIANTS / f"{variant}.toml").read_text().splitlines()
         kept = [row for row in rows if not row.startswith(("parent", "bytes", "sha256"))]
         (folder / kind / f"{variant}.toml").write_text("\n".join(kept) + "\n")

@@ -11,6 +11,15 @@ from model_zoo import manifest
 from model_zoo.manifest import Variant
 
 SHIPPED = Path(__file__).parent / "variants"
+EVERYTHING = "shipped"  # the word for all of them
+STARTERS = (
+    "mobilenetv3-small-fp32",
+    "mobilenetv3-small-mixed",
+    "mobilenetv3-small-int8-tflite",
+    "mobilenetv2-half-distilled-int8",
+    "mobilenetv3-half-distilled-int8",
+    "mobilenetv4-small-distilled-int8",
+)  # what a run without a word measures: a trade-off in about a minute
 
 
 def shipped() -> list[Variant]:
@@ -19,15 +28,16 @@ def shipped() -> list[Variant]:
 
 
 def variants(words: Sequence[str]) -> list[Variant]:
-    """Return the variants that `words` name, in their order, each once; all the shipped ones for no words.
+    """Return the variants that `words` name, in their order, each once; STARTERS for no words.
 
-    A word is the name of a shipped variant, a manifest, a model file with its manifest beside it, or a folder of these.
+    A word is the name of a shipped variant, a manifest, a model file with its manifest beside it, a folder of these, or
+    "shipped" for all that come with edgerig.
 
     Raises:
         ConfigError: a word names nothing, or two variants share a name.
         ModelError: a model has no manifest, or is not the one that its manifest describes.
     """
-    found = [variant for word in words for variant in _named(word)] if words else shipped()
+    found = [variant for word in words or STARTERS for variant in _named(word)]
     unique = {variant.path.resolve(): variant for variant in found}
     _refuse_doubles(unique.values())
     return list(unique.values())
@@ -52,7 +62,7 @@ def _named(word: str) -> list[Variant]:
         return [manifest.load(path)]
     if path.suffix in manifest.FORMATS:
         return [_of_model(path)]
-    return [_shipped_one(word)]
+    return shipped() if word == EVERYTHING else [_shipped_one(word)]
 
 
 def _in_folder(folder: Path) -> list[Variant]:

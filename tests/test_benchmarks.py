@@ -11,7 +11,10 @@ import onnx
 import onnxruntime
 from click.testing import CliRunner
 
-from benchmarks import decisions, live
+from benchmarks import decisions, literature, live
+from reports import files
+from reports.records import Agreement, Place
+from tests.reports import synthetic
 
 
 def test_the_table_of_decisions_is_printed_for_a_recorded_pool(tmp_path: Path) -> None:
@@ -66,3 +69,31 @@ def test_the_slower_model_answers_the_same() -> None:
         session = onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
         answers.append(session.run(["logits"], feed)[0])
     assert np.array_equal(*answers)
+
+
+def test_a_table_sets_variants_beside_their_parents_and_what_the_authors_printed(tmp_path: Path) -> None:
+    run, arrays = synthetic.a_run()
+    compared = Agreement(
+        kind="parent",
+        reference=Place(variant="mobilenetv3-small-fp32", target="x86", runtime="onnxruntime", provider="cpu"),
+        here=Place(variant="mobilenetv3-small-int8", target="x86", runtime="onnxruntime", provider="cpu"),
+        faces=400,
+        auc_difference=-0.0123,
+        auc_difference_low=-0.02,
+        auc_difference_high=-0.005,
+    )
+    arrays.save(tmp_path)
+    files.write(run.model_copy(update={"agreement": (compared,)}), tmp_path, ["json"])
+    words = [str(tmp_path), "mobilenetv3-small-int8", "mobilenetv3-small-fp32"]
+    done = CliRunner().invoke(literature.main, words)
+    assert done.exit_code == 0, done.output
+    table = [dict(zip(literature.HEAD, row.strip("| ").split(" | "), strict=True)) for row in done.output.splitlines()]
+    int8, fp32 = (next(row for row in table if row["variant"] == f"`{name}`") for name in words[1:])
+    assert int8["size of parent's"] == "x0.282"
+    assert 0.6 < float(int8["inference of parent's"].removeprefix("x")) < 0.8  # 1.09 of 1.52 ms were drawn
+    assert int8["AUC against parent"] == "-0.0123 (-0.0200 to -0.0050)"
+    assert fp32["authors, on their data"] == "AUC 0.52"
+    assert fp32["size of parent's"] == "–"
+    assert table.index(int8) < table.index(fp32)
+    done = CliRunner().invoke(literature.main, [str(tmp_path), "nobody"])
+    assert "the run has no variant 'nobody'" in done.output

@@ -86,7 +86,7 @@ def _variants(words: tuple[str, ...]) -> list[dict[str, Any]]:
             "techniques": list(variant.manifest.techniques),
             "path": str(variant.path),
         }
-        for variant in select.variants(words)
+        for variant in select.variants(words or (select.EVERYTHING,))
     ]
 
 

@@ -37,7 +37,7 @@ wait_option = click.option(
 @click.command()
 @click.argument("name", required=False)
 @common.several(
-    "--variants", of=Words(), help="Shipped names, manifests, models, folders.  [default: the shipped ones]"
+    "--variants", of=Words(), help="Names, manifests, models, folders; 'shipped' for all that ship.  [default: six of them]"
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
 @common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")

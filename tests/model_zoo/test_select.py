@@ -18,6 +18,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         models.null_model(tmp_path / "zoo", name, keys={"extends": "all.family.toml"})
     (tmp_path / "zoo" / "all.family.toml").write_text("threshold = 0.25\n")
     monkeypatch.setattr(select, "SHIPPED", tmp_path / "zoo")
+    monkeypatch.setattr(select, "STARTERS", ("teacher",))
     return tmp_path / "zoo"
 
 
@@ -25,8 +26,9 @@ def names(*words: object) -> list[str]:
     return [variant.name for variant in select.variants([str(word) for word in words])]
 
 
-def test_no_words_are_all_that_are_shipped(zoo: Path) -> None:
-    assert names() == ["student", "teacher"]
+def test_no_words_are_the_starters_and_a_word_is_all_that_are_shipped(zoo: Path) -> None:
+    assert names() == ["teacher"]
+    assert names("shipped") == names("teacher", "shipped")[::-1] == ["student", "teacher"]
     assert {variant.manifest.threshold for variant in select.shipped()} == {0.25}
 
 
