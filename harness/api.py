@@ -75,7 +75,7 @@ def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
     """Measure variants on targets, as `edgerig run` does, and return what was learned.
 
     Args:
-        variants: shipped names, manifests, models with a manifest beside them, folders; all shipped ones by default.
+        variants: names, manifests, models with a manifest beside them, folders, or "shipped"; six of those by default.
         faces: folder or pack of faces; the shipped drawn faces by default.
         targets: names of targets, of edgerig.toml or shipped.
         runtimes: all that read a variant's format by default.

@@ -66,7 +66,7 @@ def _require_name(space: Workspace, name: str | None) -> None:
     if name is None and space.config.runs:
         raise click.UsageError(f"which night? edgerig.toml has: {', '.join(sorted(space.config.runs))}.")
     if name is None:
-        note = "Note: no [runs.NAME] is asked for: the shipped variants are measured on this machine."
+        note = "Note: no [runs.NAME] is asked for: shipped variants are measured on this machine."
         common.stderr().print(note, markup=False, highlight=False)  # markup would swallow the brackets
 
 
