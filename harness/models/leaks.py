@@ -154,13 +154,13 @@ def _fisher(ranks: NDArray[np.float64], fake: NDArray[np.bool_]) -> NDArray[np.f
 def _traits(found: Iterable[Trait]) -> Iterator[Warned]:
     for trait in found:
         if trait.tells:
-            surely = "" if trait.low is None else f", surely above {trait.low:.2f}"
+            surely = "" if trait.low is None else f", surely above {trait.low:.3f}"
             yield Warned(
                 "trait",
-                f"{trait.name} alone tells the classes apart with an AUC of {trait.auc:.2f}{surely}: a detector can be "
+                f"{trait.name} alone tells the classes apart with an AUC of {trait.auc:.3f}{surely}: a detector can be "
                 "right without looking at a face. Make both classes by the same encoder, crop and size."
                 if trait.name != "all of them"
-                else f"cheap traits together tell the classes apart with an AUC of {trait.auc:.2f}{surely}: a detector "
+                else f"cheap traits together tell the classes apart with an AUC of {trait.auc:.3f}{surely}: a detector "
                 "that is no better has learned nothing.",
             )
 
