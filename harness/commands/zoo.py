@@ -177,21 +177,26 @@ class _Work:
         self._console = common.stderr()
         self._known = known
         self._progress: BuildProgress = build_progress.shown_on(self._console)
+        self._store = building.store()
 
     def __enter__(self) -> _Work:
         self._progress.__enter__()
         try:
             self.builder = self._prepared()
         except BaseException:
-            self._progress.__exit__(None, None, None)
+            self._ended()
             raise
         self.shop = Products(self.builder, _command(self._options))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._progress.__exit__(None, None, None)
+        self._ended()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.print("Stopped. What is done is kept: the same command goes on from here.", highlight=False)
+
+    def _ended(self) -> None:
+        self._progress.__exit__(None, None, None)
+        self._store.close()
 
     def _prepared(self) -> Builder:
         options = self._options
@@ -199,10 +204,11 @@ class _Work:
         other = options["other_faces"] and building.training_faces(options["other_faces"], self._progress.told)
         timer = building.timer(faces, options["seed"])
         asked = Asked(faces, other, options["seed"], options["device"], timer)
-        return building.builder(self._known, asked, self._progress)
+        return Builder(self._known, asked, self._store, self._progress)
 
     def _source(self) -> Path:
         given: Path | None = self._options["faces"]
+        building.claim_faces(self._store, given or building.drawn(self._options["pairs"]))
         return given or building.draw(self._options["pairs"], self._progress)
 
     def done(

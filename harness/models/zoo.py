@@ -18,7 +18,7 @@ from harness.models.build_progress import BuildProgress
 from model_zoo import faceset
 from model_zoo.building import products
 from model_zoo.building import recipe as recipes
-from model_zoo.building.build import NOBODY, Asked, Builder, Measure, Watcher
+from model_zoo.building.build import Asked, Builder, Measure
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.products import Product, Products
 from model_zoo.building.recipe import Recipe, Step
@@ -124,9 +124,14 @@ def training_faces(source: Path, told: Callable[[str], object] = str) -> Trainin
     return TrainingFaces(everything)
 
 
-def builder(known: Mapping[str, Recipe], asked: Asked, watcher: Watcher = NOBODY) -> Builder:
-    """Return who builds recipes into the user's own cache."""
-    return Builder(known, asked, Store(places.zoo()), watcher)
+def store() -> Store:
+    """Return where outcomes are kept: in the user's own cache."""
+    return Store(places.zoo())
+
+
+def claim_faces(kept: Store, path: Path) -> None:
+    """Keep faces from being removed while they are built with, whether they are drawn already or not."""
+    kept.claim([str(path.resolve())])
 
 
 def timer(faces: TrainingFaces, seed: int) -> Measure:
@@ -251,7 +256,7 @@ class Row:
 
 def rows(known: Mapping[str, Recipe], source: Path | None, seed: int) -> list[Row]:
     """Return all recipes, and how far each is built with some faces; without any, nothing is."""
-    build = builder(known, Asked(training_faces(source), seed=seed)) if source else None
+    build = Builder(known, Asked(training_faces(source), seed=seed), store()) if source else None
     shop = Products(build) if build else None
     found = []
     for name, recipe in known.items():

@@ -87,6 +87,7 @@ class Products:
         recipe = recipes.named(self.builder.shelf, name)
         kind = recipe.variants[variant]
         shelved, key = self.builder.store, self._key(recipe, variant, kind)
+        shelved.claim([key])
         with shelved.lock(key):
             if key not in shelved:
                 trained = self.builder.net(recipe.name)

@@ -11,12 +11,14 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from edgerig import files
 from edgerig.errors import ConfigError, DiskFull, ModelError
 from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
 from model_zoo import drawn
 from model_zoo.building import products
+from model_zoo.building.build import Builder
 from tests.support import faces as small_faces
 
 TINY = """
@@ -87,6 +89,31 @@ def test_a_family_is_trained_once(bench: Path, capsys: pytest.CaptureFixture[str
     assert "unused for 30 days" in capsys.readouterr().err
     assert edgerig("clean", "--zoo", "--yes") == 0
     assert listed(capsys, "try", *OWN)["tiny"]["built"] == ""
+
+
+def test_cleaning_beside_a_build_tells_what_it_left(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = bench / "cache" / "drawn" / "drawn-8.zip"
+    drawn.write_set(files.make_folder(pack.parent) / pack.name, seed=1, counts={"train": 1, "val": 1})
+    again = ("zoo", "train", "tiny", *OWN[:2], "--pairs", 8)
+    assert edgerig(*again) == 0
+    left: dict[str, str] = {}
+
+    def net(build: Builder, name: str, only: object = None) -> Outcome:
+        assert edgerig("clean", "--zoo", "--yes") == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "0.0 MB removed." in said
+        assert "MB were left, as a build at work needs them: the same command removes it when the build has" in said
+        assert edgerig("clean", "--zoo", "--yes", "--json") == 0
+        left.update({row["what"]: row["left"] for row in json.loads(capsys.readouterr().out)})
+        return Outcome(name)
+
+    monkeypatch.setattr(zoo, "net", net)
+    assert edgerig(*again) == 0
+    assert left == dict.fromkeys(["tiny: train", "faces drawn-8"], "a build at work needs it")
+    assert edgerig("clean", "--zoo", "--yes") == 0
+    assert not pack.exists()
 
 
 def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
