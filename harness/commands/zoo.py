@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from harness.models import card as card_of
 from harness.models import zoo as building
 from harness.models.build_progress import BuildProgress
 from harness.models.zoo import Outcome, Row
+from model_zoo.building import folder as variants_folder
 from model_zoo.building import recipe as recipes
 from model_zoo.building import words
 from model_zoo.building.build import Asked, Builder
 from model_zoo.building.check import Check
+from model_zoo.building.folder import Stranger
 from model_zoo.building.products import Products
 from model_zoo.building.recipe import Recipe, Step
 
 OUT = Path("zoo")
+NAMED = 3  # variants in a sentence; --json has all
 folder_option = click.option(
     "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder of the variants."
 )
@@ -216,17 +219,48 @@ class _Work:
     ) -> int:
         """Do something for each recipe, tell what became of it, and return the exit code."""
         self._progress.expect(len(self.builder.todo(self.names, only)))
+        beside = self._beside(out) if out else []
         outcomes = []
-        for outcome in building.each(self.names, act, self._debug):
+        for built in building.each(self.names, act, self._debug):
+            moved = variants_folder.set_aside(out, built.recipe, built.variants) if out else []
+            outcome = replace(built, set_aside=tuple(moved))
             outcomes.append(outcome)
             self._progress.told(_sentence(outcome))
+            if out and moved:
+                self._progress.told(_moved(outcome, out / variants_folder.EARLIER))
         self._progress.__exit__(None, None, None)
         if self._options["as_json"]:
-            common.print_json({"folder": str(out) if out else None, "recipes": [asdict(entry) for entry in outcomes]})
+            rows = [asdict(entry) for entry in outcomes]
+            common.print_json({"folder": str(out) if out else None, "beside": beside, "recipes": rows})
         elif out and any(outcome.variants for outcome in outcomes):
             faces = f" --faces {common.shown(self._options['faces'])}" if self._options["faces"] else ""
             click.echo(f"Next: edgerig run --variants {common.shown(out)}{faces}")
         return 3 if any(outcome.error for outcome in outcomes) else 0
+
+    def _beside(self, out: Path) -> list[dict[str, Any]]:
+        """Tell of variants in the folder that come of other faces or another seed, and return them for --json."""
+        own = {variant for name in self.names for variant in self._known[name].variants}
+        found = variants_folder.strangers(out, self.builder.asked, own)
+        if found:
+            self._progress.told(_strange(found, out))
+        return [asdict(stranger) for stranger in found]
+
+
+def _strange(found: Sequence[Stranger], out: Path) -> str:
+    named = [f"{one.variant} ({one.data}, seed {one.seed})" for one in found[:NAMED]]
+    more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+    return (
+        f"Note: {common.shown(out)}/ also holds {', '.join([*named, *more])}, built with other faces or another seed "
+        "than these: --out DIR keeps them apart"
+    )
+
+
+def _moved(outcome: Outcome, where: Path) -> str:
+    many = len(outcome.set_aside) > 1
+    return (
+        f"{outcome.recipe}: {', '.join(outcome.set_aside)} of an earlier build {'were' if many else 'was'} moved to "
+        f"{common.shown(where)}/, as {'they were' if many else 'it was'} not built now"
+    )
 
 
 def _sentence(outcome: Outcome) -> str:

@@ -16,7 +16,7 @@ from edgerig.errors import ConfigError, DiskFull, EdgerigError, ModelError
 from harness import config, places
 from harness.models.build_progress import BuildProgress
 from model_zoo import faceset
-from model_zoo.building import products
+from model_zoo.building import folder as variants_folder
 from model_zoo.building import recipe as recipes
 from model_zoo.building.build import Asked, Builder, Measure
 from model_zoo.building.faces import TrainingFaces
@@ -169,6 +169,7 @@ class Outcome:
         variants: that were exported.
         error: why it could not be built, "" where it could.
         hint: what to do next.
+        set_aside: variants of earlier builds of it that were moved away, as this one did not make them.
     """
 
     recipe: str
@@ -176,6 +177,7 @@ class Outcome:
     variants: tuple[str, ...] = ()
     error: str = ""
     hint: str = ""
+    set_aside: tuple[str, ...] = ()
 
 
 def each(names: Sequence[str], work: Callable[[str], Outcome], debug: bool) -> Iterator[Outcome]:
@@ -221,7 +223,7 @@ def exported(shop: Products, name: str, folder: Path) -> Outcome:
             made.append(shop.of(name, variant))
         except (ModelError, ConfigError) as error:
             failed.append(error)
-    products.place(made, folder)
+    variants_folder.place(made, folder)
     found = made[0].table["training"].get("figures", {}) if made else {}
     said, hints = (" ".join(filter(None, texts)) for texts in ((e.message for e in failed), (e.hint for e in failed)))
     return Outcome(name, _figures(found), tuple(product.name for product in made), said, hints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -109,6 +110,29 @@ def test_a_second_build_builds_nothing(built: Path, place: Path, capsys: pytest.
     assert "export" not in done.err
     assert {path: path.stat().st_mtime_ns for path in (place / "cache" / "zoo").rglob("*.pt")} == before
     assert digest.of_file(built / "whole.onnx") == file
+
+
+def test_a_recipe_that_fails_leaves_no_file_of_an_earlier_build(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "variants"
+    shutil.copytree(built, out)
+    (out / "whole.notes").write_text("mine")
+    stranger = (out / "whole.toml").read_text().replace('name = "whole"', 'name = "older"')
+    stranger = stranger.replace('recipe = "whole"', 'recipe = "older"').replace("seed = 0\n", "seed = 3\n")
+    (out / "older.toml").write_text(stranger.replace("whole.onnx", "older.onnx"))
+    shutil.copy(out / "whole.onnx", out / "older.onnx")
+    (tmp_path / "whole.toml").write_text(WHOLE.replace("flips = 1.0", "flips = 0.0").replace("= 1.0", "= 0.0"))
+    strict = ("zoo", "build", "whole", "--recipes", tmp_path, "--faces", "faces", "--out", out, "--json")
+    assert edgerig(*strict) == 3
+    done = capsys.readouterr()
+    said, printed = " ".join(done.err.split()), json.loads(done.out)
+    assert f"whole: whole of an earlier build was moved to {out}/earlier/, as it was not built now" in said
+    assert f"Note: {out}/ also holds older (faces, 24 training faces, seed 3), built with other faces" in said
+    assert printed["recipes"][0]["set_aside"] == ["whole"]
+    assert printed["beside"] == [{"variant": "older", "data": "faces, 24 training faces", "seed": 3}]
+    assert sorted(path.name for path in (out / "earlier").iterdir()) == ["whole.onnx", "whole.toml"]
+    assert sorted(path.name for path in out.iterdir()) == ["earlier", "older.onnx", "older.toml", "whole.notes"]
 
 
 def test_what_is_built_is_measured(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
