@@ -143,18 +143,22 @@ def build(out: Path, **options: Any) -> int:
 @zoo.command(short_help="Print the model card of VARIANT, in Markdown.")
 @click.argument("variant", metavar="VARIANT")
 @recipes_option
-@common.out_option
+@folder_option
 @click.option("--run", "run_name", metavar="RUN", help="Add what a run measured, e.g. latest.")
-def card(variant: str, recipes: tuple[Path, ...], out: Path | None, run_name: str | None) -> int:
-    """Print the model card of VARIANT, in Markdown: a shipped one's name, one of zoo/, a manifest or a model file."""
+@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of that run.  [default: runs]")
+def card(variant: str, recipes: tuple[Path, ...], out: Path, run_name: str | None, runs: Path | None) -> int:
+    """Print the model card of VARIANT, in Markdown: a shipped one's name, one of --out, a manifest or a model file."""
     from harness import state, workflow  # noqa: PLC0415 - only this command needs them
     from harness.findings import collect  # noqa: PLC0415
 
-    found, run = card_of.find(variant, OUT), None
+    found, run = card_of.find(variant, out), None
     if run_name:
-        folder = workflow.find_run(common.runs_folder(common.workspace(None), out), run_name)
+        folder = workflow.find_run(common.runs_folder(common.workspace(None), runs), run_name)
         run = collect.collect(state.read(folder), folder)
-    click.echo(card_of.text(found, building.shelf(recipes), run), nl=False)
+    shelf = building.shelf(recipes)
+    if lacking := card_of.lacking(found, shelf):
+        click.echo(lacking, err=True)
+    click.echo(card_of.text(found, shelf, run), nl=False)
     return 0
 
 

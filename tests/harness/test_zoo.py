@@ -16,7 +16,7 @@ from edgerig.errors import ConfigError, DiskFull, ModelError
 from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
-from model_zoo import drawn
+from model_zoo import drawn, family
 from model_zoo.building import products
 from model_zoo.building.build import Builder
 from tests.support import faces as small_faces
@@ -184,6 +184,33 @@ def test_a_card_of_a_shipped_variant(bench: Path, capsys: pytest.CaptureFixture[
     assert "## What it must not be used for" in card
     assert "1,519,906" in card
     assert "knows nothing of people" in card
+
+
+def test_a_card_of_a_folder_tells_that_it_does_not_know_the_recipe(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {
+        "name": "own",
+        "file": "own.null",
+        "input": {"size": [32, 32]},
+        "training": {"data": "x", "recipe": "tiny"},
+    }
+    (files.make_folder(bench / "mine") / "own.null").write_text("{}")
+    family.write_alone(bench / "mine", [table])
+    assert edgerig("zoo", "card", "own", "--out", "mine") == 0
+    card, said = capsys.readouterr()
+    assert card.startswith("# own\n\nA classifier of face crops (real or fake), task deepfake-face.\n")
+    assert "The recipe 'tiny', or one that it goes on from, is not known here" in said
+    assert "--recipes DIR names a folder" in said
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--recipes", "recipes") == 0
+    card, said = capsys.readouterr()
+    assert "on the backbone mobilenetv3-small" in card
+    assert "1. train 1 epoch\n" in card
+    assert said == ""
+    (bench / "recipes" / "tiny.toml").write_text('from = "gone"\n')
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--recipes", "recipes") == 0
+    assert "is not known here" in capsys.readouterr().err
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--run", "latest", "--runs", "nowhere") == 2
 
 
 def test_a_recipe_that_fails_is_told_and_the_others_go_on(

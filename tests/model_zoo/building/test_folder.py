@@ -28,7 +28,7 @@ def written(folder: Path, name: str, recipe: str, file: str = "", **training: An
 
 def test_only_what_a_recipe_has_made_before_is_moved(tmp_path: Path) -> None:
     written(tmp_path, "one", "one")
-    written(tmp_path, "one-old", "one", extras=["plan.json", "../../kept"])
+    written(tmp_path, "one-old", "one", extras=["plan.json"])
     written(tmp_path, "one-mine", "")
     written(tmp_path, "two", "two")
     (tmp_path / "one-old.notes").write_text("mine")
@@ -47,6 +47,16 @@ def test_a_file_that_the_user_named_as_well_stays(tmp_path: Path) -> None:
     assert variants_folder.set_aside(tmp_path, "one", []) == ["one"]
     assert (tmp_path / "one.xml").exists()
     assert not (tmp_path / "one.toml").exists()
+
+
+def test_nothing_outside_of_the_folder_is_moved(tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    (tmp_path / "kept.txt").write_text("mine")
+    written(zoo, "one", "one", extras=["txt"])
+    (zoo / "one.toml").write_text((zoo / "one.toml").read_text().replace('name = "one"', 'name = "../kept"'))
+    assert variants_folder.set_aside(zoo, "one", []) == ["../kept"]
+    assert (tmp_path / "kept.txt").exists()
 
 
 @pytest.mark.parametrize(
