@@ -222,7 +222,10 @@ class _Work:
         self, act: Callable[[str], Outcome], only: Callable[[Step], bool] | None = None, out: Path | None = None
     ) -> int:
         """Do something for each recipe, tell what became of it, and return the exit code."""
-        self._progress.expect(len(self.builder.todo(self.names, only)))
+        todo = self.builder.todo(self.names, only)
+        if todo or (out and any(map(self.shop.missing, self.names))):
+            self._look()
+        self._progress.expect(len(todo))
         beside = self._beside(out) if out else []
         outcomes = []
         for built in building.each(self.names, act, self._debug):
@@ -240,6 +243,13 @@ class _Work:
             faces = f" --faces {common.shown(self._options['faces'])}" if self._options["faces"] else ""
             click.echo(f"Next: edgerig run --variants {common.shown(out)}{faces}")
         return 3 if any(outcome.error for outcome in outcomes) else 0
+
+    def _look(self) -> None:
+        """Look at all pictures once: one that is broken would end a training, maybe hours later."""
+        asked = self.builder.asked
+        for faces in filter(None, (asked.faces, asked.other)):
+            self._progress.step("looking at the pictures", len(faces.train.faces) + len(faces.val.faces))
+            faces.require_pictures(self._progress.advance)
 
     def _beside(self, out: Path) -> list[dict[str, Any]]:
         """Tell of variants in the folder that come of other faces or another seed, and return them for --json."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import tomli_w
 
 from edgerig import files, toml
-from edgerig.errors import ConfigError, DiskFull, EdgerigError, ModelError
+from edgerig.errors import ConfigError, DiskFull, EdgerigError, FaceSetError, ModelError
 from harness import config, places
 from harness.models.build_progress import BuildProgress
 from model_zoo import faceset
@@ -33,6 +33,7 @@ SEED = 20  # of drawn faces; the shipped test faces have another
 PAIRS = 5000
 LEARNT = 0.75  # validation AUC; where a net has learnt less, it has nothing to lose, and compressing it looks free
 TRAINING = ("train", "fit")
+GOES_ON = "When the picture is there again as it was, the same command goes on from here."
 
 
 def trains(step: Step) -> bool:
@@ -190,6 +191,8 @@ def each(names: Sequence[str], work: Callable[[str], Outcome], debug: bool) -> I
                 error.message,
                 "What is built is kept: free some space (`edgerig clean --zoo` helps), and the same command goes on.",
             ) from error
+        except FaceSetError as error:  # a picture that went away meanwhile: with another one, all would be another net
+            yield Outcome(name, error=error.message, hint=f"{error.hint} {GOES_ON}".strip())
         except EdgerigError as error:
             yield Outcome(name, error=error.message, hint=error.hint)
         except Exception as error:

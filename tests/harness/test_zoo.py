@@ -16,7 +16,7 @@ from edgerig.errors import ConfigError, DiskFull, ModelError
 from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
-from model_zoo import drawn, family
+from model_zoo import drawn, faceset, family
 from model_zoo.building import products
 from model_zoo.building.build import Builder
 from tests.support import faces as small_faces
@@ -154,6 +154,19 @@ def test_faces_that_nobody_can_train_on(bench: Path, capsys: pytest.CaptureFixtu
     labels.write_text("\n".join(kept) + "\n")
     assert edgerig("zoo", "train", "tiny", *OWN) == 2
     assert "the face set faces has only real faces in its val split" in " ".join(capsys.readouterr().err.split())
+
+
+def test_broken_pictures_are_told_before_anything_is_trained(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "net", lambda *_: pytest.fail("something was built"))
+    part = [face.path for face in faceset.load(bench / "faces").split("val").faces][:2]
+    for path, content in zip(part, (b"", b"no picture"), strict=True):
+        (bench / "faces" / path).write_bytes(content)
+    for command in (("zoo", "train", "tiny", *OWN), ("faces", "check", "faces")):
+        assert edgerig(*command) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"2 pictures ({part[0]}, {part[1]}) of faces cannot be read. Mend or remove what is broken" in said
 
 
 def test_a_gpu_that_is_not_there(

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -185,8 +186,29 @@ def test_a_build_that_is_stopped_goes_on(place: Path, tmp_path: Path, monkeypatc
     assert _weights(tmp_path) == _weights(place / "cache")
 
 
-def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the numbers of the epochs that are trained from now on."""
+def test_a_picture_that_goes_away_stops_a_build_that_goes_on_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from model_zoo.training import batches  # noqa: PLC0415
+
+    faces = small_faces.make(tmp_path / "faces", 48, splits=SPLITS)
+    monkeypatch.setenv("EDGERIG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(batches.Album.__init__, "__defaults__", (0,))  # as if there were more than the memory holds
+    broken = faces / faceset.load(faces).split("train").faces[3].path
+    content, again = broken.read_bytes(), ("zoo", "train", "long", *OWN[:2], "--faces", faces)
+    epochs = _counted(monkeypatch, lambda: broken.write_bytes(b"no picture" if epochs == [0, 1, 2] else content))
+    assert edgerig(*again) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    name = broken.relative_to(faces)
+    assert f"long: failed: the picture {name} of {faces} cannot be read: it is no image that OpenCV can read." in said
+    assert f"`edgerig faces check {faces}` names all that cannot. When the picture is there again as it was" in said
+    broken.write_bytes(content)
+    assert edgerig(*again) == 0
+    assert epochs == [0, 1, 2, 2, 3]
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, begun: Callable[[], object] = bool) -> list[int]:
+    """Return the numbers of the epochs that are trained from now on; `begun` is called as each begins."""
     from model_zoo.training import fit  # noqa: PLC0415
 
     epochs: list[int] = []
@@ -194,6 +216,7 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(self: fit._Run, number: int) -> None:
         epochs.append(number)
+        begun()
         train(self, number)
 
     monkeypatch.setattr(fit._Run, "_epoch", counted)
