@@ -17,7 +17,7 @@ from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
 from model_zoo import drawn, faceset, family
-from model_zoo.building import products
+from model_zoo.building import folder as variants_folder
 from model_zoo.building.build import Builder
 from tests.support import faces as small_faces
 
@@ -337,7 +337,7 @@ def test_a_format_that_fails_does_not_keep_the_others_back(bench: Path, monkeypa
             return SimpleNamespace(name=variant, table={"training": {}})
 
     placed: list[str] = []
-    monkeypatch.setattr(products, "place", lambda made, folder: placed.extend(one.name for one in made))
+    monkeypatch.setattr(variants_folder, "place", lambda made, folder: placed.extend(one.name for one in made))
     found = zoo.exported(cast("Any", Shop()), "a", bench)
     assert placed == ["a"]
     assert found.variants == ("a",)
