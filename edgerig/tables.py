@@ -60,7 +60,7 @@ def _member(annotation: Any, name: str | int) -> Any:
     return next((one for one in members if name in _names(one)), None)
 
 
-def _names(member: Any) -> Iterator[str]:
+def _names(member: Any) -> Iterator[str | int]:
     yield getattr(member, "__name__", "")
     for field in _fields(member).values():
         if get_origin(field.annotation) is Literal:
