@@ -252,7 +252,7 @@ def _stored(data: bytes, folder: Path) -> Pack:
 def _pixels(encoded: bytes, name: str) -> bytes:
     if name.endswith(".npy"):
         return encoded
-    picture = _decoded(encoded)
+    picture = decode(encoded)
     if picture is None:
         raise FaceSetError(f"{name} is not an image that OpenCV can read.")
     stream = io.BytesIO()
@@ -282,7 +282,7 @@ def _picture(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise FaceSetError(f"the picture {path} cannot be read: {error.strerror}.") from error
-    if not (_is_pixels(data) if path.suffix == ".npy" else _decoded(data) is not None):
+    if not (_is_pixels(data) if path.suffix == ".npy" else decode(data) is not None):
         what = "uint8 pixels [rows, columns, 3]" if path.suffix == ".npy" else "an image that OpenCV can read"
         raise FaceSetError(f"{path} is not {what}.", "Remove it, also from labels.csv.")
     return data
@@ -296,13 +296,14 @@ def _is_pixels(data: bytes) -> bool:
     return bool(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size)
 
 
-def _decoded(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the pixels of an encoded picture, None where it is none."""
+def decode(data: bytes) -> NDArray[np.uint8] | None:
+    """Return the pixels of an encoded picture, uint8 [rows, columns, 3] BGR; None where it is none."""
     import cv2  # noqa: PLC0415 - 0.1 s that only packing needs
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is told by us, in a sentence
     # The decoder answers None for what is no picture and raises for no bytes at all.
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None  # type: ignore[return-value]
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
 def _zipped(members: Iterable[tuple[str, bytes]]) -> bytes:

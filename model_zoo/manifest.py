@@ -83,10 +83,13 @@ class Training(Table):
     """[training]: where the weights come from."""
 
     data: str
+    faces: str = Field("", description="digest of the pictures and labels of --faces, where steps looked at them")
+    other_faces: str = Field("", description="the same of --other-faces")
     seed: int | None = None
     command: str = ""
     note: str = ""
     recipe: str = Field("", description="of `edgerig zoo build`, that it was built by")
+    extras: tuple[str, ...] = Field((), description="what its steps wrote beside the model: files called NAME.EXTRA")
     figures: Mapping[str, float] = Field({}, description="found out while it was built, on validation faces of data")
 
 

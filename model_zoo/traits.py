@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgerig import digest
 from edgerig.errors import FaceSetError
+from model_zoo import faceset
 
 # Of a face, in the order of `Traits.values`.
 NAMES = (
@@ -45,10 +46,9 @@ class Traits:
 
 def of_picture(data: bytes, path: str) -> Traits:
     """Return the traits of an encoded picture; raises FaceSetError where it is none."""
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
+    picture = faceset.decode(data)
+    if picture is None:
         raise FaceSetError(f"{path} is no picture.")
-    picture: Picture = decoded.astype(np.uint8, copy=False)
     height, width = picture.shape[:2]
     table = quantization(data)
     size = float(len(data))

@@ -1,6 +1,7 @@
 """Which cell of a target to ship, or between which ones the figures do not decide, and what would.
 
-A cell may be chosen where it went well, its times are neither throttled nor under-sampled, and it meets all budgets.
+A cell may be chosen where it went well, its times are neither throttled nor under-sampled, its AUC, if it has one, is
+shown to be above chance (reports/learned.py), and it meets all budgets.
 Among these the best by one figure is chosen if it is shown to be better than each of the others:
 
     p50_ms          by ratios of the medians of rounds of the same number, Student's t on logs: what two cells of one
@@ -23,6 +24,7 @@ from reports import budgets, statistics
 from reports.budgets import BUDGETS, MOST
 from reports.figures import number, percent
 from reports.front import front
+from reports.learned import auc_in_words, learned
 from reports.records import BudgetCheck, Cell, Choice, Judgement, LeftOut, Metric, Outcome, Run, Trust
 from reports.statistics import Interval
 from reports.trust import counted
@@ -30,6 +32,7 @@ from reports.trust import counted
 RANK = "p50_ms"
 TIES = ("p50_ms", "size_mb", "peak_mb")  # what decides between cells that are equal by rank
 UNRELIABLE = (Trust.THROTTLED, Trust.UNDER_SAMPLED)
+UNLEARNED = "nothing learned"
 
 
 def choices(run: Run, rank: str = RANK, targets: Iterable[str] | None = None) -> tuple[Choice, ...]:
@@ -44,13 +47,13 @@ def choose(run: Run, target: str, rank: str = RANK) -> Choice:
     if run.target(target).emulated:
         reason = "an emulator's times say nothing of a device, so nothing is chosen for it"
         return Choice(target=target, rank=rank, verdict="none", reason=reason, next_step="measure on the device itself")
-    field = _field(run, target, rank)
+    field = field_of(run, target, rank)
     found = _between(run, field, rank) if field.able else _nobody(run, field)
     return found.model_copy(update={"target": target, "rank": rank, "front": best, "left_out": field.left_out})
 
 
 @dataclass(frozen=True)
-class _Field:
+class Field:
     """The cells of a target: those that may be chosen, those that a budget leaves open, and the rest with reasons."""
 
     able: list[Cell]
@@ -58,7 +61,8 @@ class _Field:
     left_out: tuple[LeftOut, ...]
 
 
-def _field(run: Run, target: str, rank: str) -> _Field:
+def field_of(run: Run, target: str, rank: str = RANK) -> Field:
+    """Return the cells of a target, each kind the best first."""
     able: list[Cell] = []
     undecided: list[Cell] = []
     left: list[LeftOut] = []
@@ -70,7 +74,7 @@ def _field(run: Run, target: str, rank: str) -> _Field:
                 left.append(LeftOut(cell=cell.id, reason=why or _short(doubt)))
             if not why:
                 (undecided if doubt else able).append(cell)
-    return _Field(_ranked(run, able, rank), _ranked(run, undecided, rank), tuple(left))
+    return Field(_ranked(run, able, rank), _ranked(run, undecided, rank), tuple(left))
 
 
 def _unfit(run: Run, cell: Cell, rank: str) -> str:
@@ -82,6 +86,8 @@ def _unfit(run: Run, cell: Cell, rank: str) -> str:
         return _short(broken)
     if cell.verdict and cell.verdict.trust in UNRELIABLE:
         return f"{cell.verdict.trust}: {cell.verdict.reason}"
+    if learned(cell) is False:
+        return f"{UNLEARNED}: an AUC of {auc_in_words(cell)} is not shown to be above chance"
     return "" if budgets.figure(run, cell, rank) else f"{rank} was not measured"
 
 
@@ -108,7 +114,7 @@ def _ranked(run: Run, cells: Sequence[Cell], rank: str) -> list[Cell]:
 # --- nobody may be chosen ---
 
 
-def _nobody(run: Run, field: _Field) -> Choice:
+def _nobody(run: Run, field: Field) -> Choice:
     """Return the choice where no cell is known to meet all budgets."""
     if field.open:
         first = next(c for c in _checks(run, field.open[0]) if c.verdict is not Judgement.MET)
@@ -122,6 +128,8 @@ def _nobody(run: Run, field: _Field) -> Choice:
     known = {entry.reason.partition(":")[0] for entry in field.left_out}
     if known == {str(Trust.UNDER_SAMPLED)}:
         return _choice("none", "all times are under-sampled", "run again without --quick")
+    if known == {UNLEARNED}:
+        return _choice("none", "no cell is shown to tell fakes from real faces", "other variants, or more faces")
     reason = f"none of {len(field.left_out)} cells may be shipped: {', '.join(sorted(known))}"
     return _choice("none", reason, "other variants, other runtimes, or other limits")
 
@@ -134,21 +142,32 @@ def _choice(verdict: str, reason: str, step: str, cell: str = "", between: tuple
 # --- the best, if it is shown ---
 
 
-def _between(run: Run, field: _Field, rank: str) -> Choice:
+def _between(run: Run, field: Field, rank: str) -> Choice:
     """Return the best of the cells that may be chosen, or those that are not shown to be worse than it."""
     able, order = field.able, tuple(dict.fromkeys((rank, *TIES)))
     for by in order:
-        able = _ranked(run, able, by)
-        rivals = [cell for cell in able[1:] if not _apart(run, able[0], cell, by, len(able) - 1)]
-        if any(not _equal(run, able[0], cell, by) for cell in rivals):
-            return _undecided(run, [able[0], *rivals], by)
-        able = [able[0], *rivals]
-        if not rivals:
+        able = unbeaten(run, able, by, len(able) - 1)
+        if any(not _equal(run, able[0], cell, by) for cell in able[1:]):
+            return _undecided(run, able, by)
+        if len(able) == 1:
             break
     return _chosen(run, field, able[0], rank)
 
 
-def _chosen(run: Run, field: _Field, cell: Cell, by: str) -> Choice:
+def unbeaten(run: Run, cells: Sequence[Cell], by: str, others: int) -> list[Cell]:
+    """Return the best cell by a figure, then those that it is not shown to be better than, the best first.
+
+    Args:
+        run: that the cells are of.
+        cells: of one target, at least one.
+        by: the figure, a key of BUDGETS.
+        others: with how many cells each is compared in all.
+    """
+    best, *rest = _ranked(run, cells, by)
+    return [best, *(cell for cell in rest if not apart(run, best, cell, by, others))]
+
+
+def _chosen(run: Run, field: Field, cell: Cell, by: str) -> Choice:
     rest = len(field.able) - 1
     lead = f"the best of {rest + 1} by {by}" if rest else "the only one that may be shipped"
     before = [other for other in field.open if _value(run, other, by) < _value(run, cell, by)]
@@ -178,8 +197,8 @@ def _equal(run: Run, one: Cell, other: Cell, by: str) -> bool:
     return False
 
 
-def _apart(run: Run, one: Cell, other: Cell, by: str, others: int) -> bool:
-    """Whether `one`, the better by value, is shown to be better."""
+def apart(run: Run, one: Cell, other: Cell, by: str, others: int) -> bool:
+    """Whether `one`, the better by value, is shown to be better; `others` as of `unbeaten`."""
     if not BUDGETS[by].sampled:
         return _value(run, one, by) != _value(run, other, by)
     ratio = paired(one, other, others) if by == "p50_ms" else None

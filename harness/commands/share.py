@@ -134,22 +134,36 @@ def _clean_runs(space: Workspace, runs: Path, yes: bool, as_json: bool) -> int:
 def _clean_zoo(unused_days: int, yes: bool, as_json: bool) -> int:
     from harness.models import zoo_cache  # noqa: PLC0415 - pydantic and OpenCV take .4 s to import
 
-    rows, total = [], 0.0
+    rows = []
     for entry in zoo_cache.entries(unused_days):
         gone = yes and zoo_cache.remove(entry)
-        total += entry.bytes / 1e6
-        rows.append({"what": entry.what, "mb": round(entry.bytes / 1e6, 1), "used": entry.used, "removed": gone})
+        left = "a build at work needs it" if yes and not gone else ""
+        mb = round(entry.bytes / 1e6, 1)
+        rows.append({"what": entry.what, "mb": mb, "used": entry.used, "removed": gone, "left": left})
         if not as_json:
-            standing = " removed" if gone else (", in use" if yes else "")
-            click.echo(f"{entry.what}: {rows[-1]['mb']} MB, last used {entry.used[:10]}{standing}")
+            standing = " removed" if gone else (f", left: {left}" if left else "")
+            click.echo(f"{entry.what}: {mb} MB, last used {entry.used[:10]}{standing}")
     if as_json:
         common.print_json(rows)
-    elif not rows:
-        since = f"Nothing of it was unused for {unused_days} days." if unused_days else "The zoo keeps nothing here."
-        click.echo(since, err=True)
     else:
-        click.echo(f"{total:,.1f} MB in all.{'' if yes else ' Nothing was removed: --yes removes it.'}", err=True)
+        click.echo(_cleaned(rows, unused_days, yes), err=True)
     return 0
+
+
+def _cleaned(rows: Sequence[dict[str, Any]], unused_days: int, yes: bool) -> str:
+    """Return what became of all that the zoo keeps, in a line or two."""
+    if not rows:
+        return f"Nothing of it was unused for {unused_days} days." if unused_days else "The zoo keeps nothing here."
+    if not yes:
+        return f"{_mb(rows)} MB in all. Nothing was removed: --yes removes it."
+    left = [row for row in rows if row["left"]]
+    done = f"{_mb([row for row in rows if row['removed']])} MB removed."
+    again = "the same command removes it when the build has ended."
+    return done + (f" {_mb(left)} MB were left, as a build at work needs them: {again}" if left else "")
+
+
+def _mb(rows: Sequence[dict[str, Any]]) -> str:
+    return f"{sum(row['mb'] for row in rows):,.1f}"
 
 
 @click.command()

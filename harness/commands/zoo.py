@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from harness.models import card as card_of
 from harness.models import zoo as building
 from harness.models.build_progress import BuildProgress
 from harness.models.zoo import Outcome, Row
+from model_zoo.building import folder as variants_folder
 from model_zoo.building import recipe as recipes
 from model_zoo.building import words
 from model_zoo.building.build import Asked, Builder
 from model_zoo.building.check import Check
+from model_zoo.building.folder import Stranger
 from model_zoo.building.products import Products
 from model_zoo.building.recipe import Recipe, Step
 
 OUT = Path("zoo")
+NAMED = 3  # variants in a sentence; --json has all
 folder_option = click.option(
     "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder of the variants."
 )
@@ -140,18 +143,22 @@ def build(out: Path, **options: Any) -> int:
 @zoo.command(short_help="Print the model card of VARIANT, in Markdown.")
 @click.argument("variant", metavar="VARIANT")
 @recipes_option
-@common.out_option
+@folder_option
 @click.option("--run", "run_name", metavar="RUN", help="Add what a run measured, e.g. latest.")
-def card(variant: str, recipes: tuple[Path, ...], out: Path | None, run_name: str | None) -> int:
-    """Print the model card of VARIANT, in Markdown: a shipped one's name, one of zoo/, a manifest or a model file."""
+@click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of that run.  [default: runs]")
+def card(variant: str, recipes: tuple[Path, ...], out: Path, run_name: str | None, runs: Path | None) -> int:
+    """Print the model card of VARIANT, in Markdown: a shipped one's name, one of --out, a manifest or a model file."""
     from harness import state, workflow  # noqa: PLC0415 - only this command needs them
     from harness.findings import collect  # noqa: PLC0415
 
-    found, run = card_of.find(variant, OUT), None
+    found, run = card_of.find(variant, out), None
     if run_name:
-        folder = workflow.find_run(common.runs_folder(common.workspace(None), out), run_name)
+        folder = workflow.find_run(common.runs_folder(common.workspace(None), runs), run_name)
         run = collect.collect(state.read(folder), folder)
-    click.echo(card_of.text(found, building.shelf(recipes), run), nl=False)
+    shelf = building.shelf(recipes)
+    if lacking := card_of.lacking(found, shelf):
+        click.echo(lacking, err=True)
+    click.echo(card_of.text(found, shelf, run), nl=False)
     return 0
 
 
@@ -177,21 +184,26 @@ class _Work:
         self._console = common.stderr()
         self._known = known
         self._progress: BuildProgress = build_progress.shown_on(self._console)
+        self._store = building.store()
 
     def __enter__(self) -> _Work:
         self._progress.__enter__()
         try:
             self.builder = self._prepared()
         except BaseException:
-            self._progress.__exit__(None, None, None)
+            self._ended()
             raise
         self.shop = Products(self.builder, _command(self._options))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._progress.__exit__(None, None, None)
+        self._ended()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self._console.print("Stopped. What is done is kept: the same command goes on from here.", highlight=False)
+
+    def _ended(self) -> None:
+        self._progress.__exit__(None, None, None)
+        self._store.close()
 
     def _prepared(self) -> Builder:
         options = self._options
@@ -199,28 +211,70 @@ class _Work:
         other = options["other_faces"] and building.training_faces(options["other_faces"], self._progress.told)
         timer = building.timer(faces, options["seed"])
         asked = Asked(faces, other, options["seed"], options["device"], timer)
-        return building.builder(self._known, asked, self._progress)
+        return Builder(self._known, asked, self._store, self._progress)
 
     def _source(self) -> Path:
         given: Path | None = self._options["faces"]
+        building.claim_faces(self._store, given or building.drawn(self._options["pairs"]))
         return given or building.draw(self._options["pairs"], self._progress)
 
     def done(
         self, act: Callable[[str], Outcome], only: Callable[[Step], bool] | None = None, out: Path | None = None
     ) -> int:
         """Do something for each recipe, tell what became of it, and return the exit code."""
-        self._progress.expect(len(self.builder.todo(self.names, only)))
+        todo = self.builder.todo(self.names, only)
+        if todo or (out and any(map(self.shop.missing, self.names))):
+            self._look()
+        self._progress.expect(len(todo))
+        beside = self._beside(out) if out else []
         outcomes = []
-        for outcome in building.each(self.names, act, self._debug):
+        for built in building.each(self.names, act, self._debug):
+            moved = variants_folder.set_aside(out, built.recipe, built.variants) if out else []
+            outcome = replace(built, set_aside=tuple(moved))
             outcomes.append(outcome)
             self._progress.told(_sentence(outcome))
+            if out and moved:
+                self._progress.told(_moved(outcome, out / variants_folder.EARLIER))
         self._progress.__exit__(None, None, None)
         if self._options["as_json"]:
-            common.print_json({"folder": str(out) if out else None, "recipes": [asdict(entry) for entry in outcomes]})
+            rows = [asdict(entry) for entry in outcomes]
+            common.print_json({"folder": str(out) if out else None, "beside": beside, "recipes": rows})
         elif out and any(outcome.variants for outcome in outcomes):
             faces = f" --faces {common.shown(self._options['faces'])}" if self._options["faces"] else ""
             click.echo(f"Next: edgerig run --variants {common.shown(out)}{faces}")
         return 3 if any(outcome.error for outcome in outcomes) else 0
+
+    def _look(self) -> None:
+        """Look at all pictures once: one that is broken would end a training, maybe hours later."""
+        asked = self.builder.asked
+        for faces in filter(None, (asked.faces, asked.other)):
+            self._progress.step("looking at the pictures", len(faces.train.faces) + len(faces.val.faces))
+            faces.require_pictures(self._progress.advance)
+
+    def _beside(self, out: Path) -> list[dict[str, Any]]:
+        """Tell of variants in the folder that come of other faces or another seed, and return them for --json."""
+        own = {variant for name in self.names for variant in self._known[name].variants}
+        found = variants_folder.strangers(out, self.builder.asked, own)
+        if found:
+            self._progress.told(_strange(found, out))
+        return [asdict(stranger) for stranger in found]
+
+
+def _strange(found: Sequence[Stranger], out: Path) -> str:
+    named = [f"{one.variant} ({one.data}, seed {one.seed})" for one in found[:NAMED]]
+    more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+    return (
+        f"Note: {common.shown(out)}/ also holds {', '.join([*named, *more])}, built with other faces or another seed "
+        "than these: --out DIR keeps them apart"
+    )
+
+
+def _moved(outcome: Outcome, where: Path) -> str:
+    many = len(outcome.set_aside) > 1
+    return (
+        f"{outcome.recipe}: {', '.join(outcome.set_aside)} of an earlier build {'were' if many else 'was'} moved to "
+        f"{common.shown(where)}/, as {'they were' if many else 'it was'} not built now"
+    )
 
 
 def _sentence(outcome: Outcome) -> str:

@@ -62,6 +62,29 @@ def _known(names: Iterable[str]) -> str:
     return f"Known: {', '.join(names)}; or the path of a manifest."
 
 
+def lacking(variant: Variant, shelf: Mapping[str, Recipe]) -> str:
+    """Return what a card leaves out, and why, where the recipe is not known that the variant was built by; else ""."""
+    name = _recipe_name(variant)
+    if not name or _line(name, shelf):
+        return ""
+    return (
+        f"The recipe '{name}', or one that it goes on from, is not known here: the card leaves out the backbone and "
+        "the steps. --recipes DIR names a folder of own recipes."
+    )
+
+
+def _recipe_name(variant: Variant) -> str:
+    return variant.manifest.training.recipe if variant.manifest.training else ""
+
+
+def _line(name: str, shelf: Mapping[str, Recipe]) -> list[Recipe]:
+    """Return a recipe with those that it goes on from, the oldest first; [] where one of them is not known."""
+    try:
+        return recipes.lineage(shelf, name)
+    except ConfigError:
+        return []
+
+
 def text(variant: Variant, shelf: Mapping[str, Recipe], run: Run | None = None) -> str:
     """Return the card of a variant in Markdown.
 
@@ -70,14 +93,12 @@ def text(variant: Variant, shelf: Mapping[str, Recipe], run: Run | None = None) 
         shelf: recipes by name, where its own is looked up.
         run: adds what it measured; raises ModelError where that run did not measure this very file.
     """
-    said = variant.manifest
-    name = said.training.recipe if said.training else ""
-    recipe = shelf.get(name)
+    line = _line(_recipe_name(variant), shelf)
     parts = [
-        [f"# {variant.name}", "", _first(variant, recipe, shelf)],
+        [f"# {variant.name}", "", _first(variant, line)],
         _section("Facts", _facts(variant)),
         _section("Training", _training(variant)),
-        _section("Compression", _compression(variant, recipe, shelf)),
+        _section("Compression", _compression(variant, line)),
         _section("Figures found while it was built", _found(variant)),
         _section("Measured", _measured(variant, run) if run else []),
         _section("Figures of the authors", _authors(variant)),
@@ -91,9 +112,9 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", f"## {title}", "", *found] if found else []
 
 
-def _first(variant: Variant, recipe: Recipe | None, shelf: Mapping[str, Recipe]) -> str:
+def _first(variant: Variant, line: Sequence[Recipe]) -> str:
     said = variant.manifest
-    backbone = recipes.lineage(shelf, recipe.name)[0].backbone if recipe else ""
+    backbone = line[0].backbone if line else ""
     what = f"A classifier of face crops ({' or '.join(said.classes)}), task {said.task}"
     of = f", on the backbone {backbone}" if backbone else ""
     return f"{what}{of}. {said.note}".strip() + ("" if said.note.endswith(".") or not said.note else ".")
@@ -129,13 +150,12 @@ def _training(variant: Variant) -> Iterator[str]:
         yield f"- built by `{told.command}`"
 
 
-def _compression(variant: Variant, recipe: Recipe | None, shelf: Mapping[str, Recipe]) -> Iterator[str]:
+def _compression(variant: Variant, line: Sequence[Recipe]) -> Iterator[str]:
     said = variant.manifest
-    if recipe:
-        line = [step for before in recipes.lineage(shelf, recipe.name) for step in before.net_steps]
-        yield from (f"{place}. {words.step(step)}" for place, step in enumerate(line, 1))
-        if recipe.quantization:
-            yield f"{len(line) + 1}. {words.step(recipe.quantization)}"
+    if line:
+        last = line[-1].quantization
+        steps = [*(step for recipe in line for step in recipe.net_steps), *([last] if last else [])]
+        yield from (f"{place}. {words.step(step)}" for place, step in enumerate(steps, 1))
         yield ""
     yield f"Techniques: {', '.join(said.techniques)}." if said.techniques else "Nothing is compressed."
     if said.parent:

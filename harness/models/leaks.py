@@ -5,19 +5,17 @@ What is found here makes every accuracy on the set look better than it is.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from edgerig import metrics
-from edgerig.errors import FaceSetError
 from model_zoo import faceset, traits
 from model_zoo.faceset import Face, FaceSet
+from model_zoo.pictures import Pictures
 from model_zoo.traits import NAMES, Traits
 from reports import statistics
 
@@ -68,41 +66,21 @@ class Checked:
 
 
 def check(faces: FaceSet, progress: Callable[[int, int], None] | None = None) -> Checked:
-    """Return what gives the labels of a face set away; raises FaceSetError where a picture is missing or is none.
+    """Return what gives the labels of a face set away; raises FaceSetError where pictures are missing or are none.
 
     Args:
         faces: all splits of it.
         progress: called with (done, total).
     """
-    known = []
-    for number, (path, data) in enumerate(pictures(faces)):
-        known.append(traits.of_picture(data, path))
-        if progress:
-            progress(number + 1, len(faces.faces))
+    known: list[Traits] = []
+    pictures = Pictures(faces)
+    pictures.each(
+        lambda face: known.append(traits.of_picture(pictures.encoded(face), face.path)),
+        lambda done: progress(done, len(faces.faces)) if progress else None,
+    )
     found = tuple(told(faces.faces, known))
     warnings = (*_traits(found), *_groups(faces.faces), *_duplicates(faces.faces, known))
     return Checked(found, warnings)
-
-
-def pictures(faces: FaceSet) -> Iterator[tuple[str, bytes]]:
-    """Yield path and encoded bytes of each face; raises FaceSetError where one is missing or holds pixels only."""
-    pixels = next((face.path for face in faces.faces if face.path.endswith(".npy")), None)
-    if pixels:
-        raise FaceSetError(
-            f"{pixels} holds pixels, not a file as it was saved.", "Check the set that it was made from."
-        )
-    if faces.source.is_file():
-        with zipfile.ZipFile(faces.source) as archive:
-            yield from ((face.path, archive.read(face.path)) for face in faces.faces)
-    else:
-        yield from ((face.path, _read(faces.source / face.path)) for face in faces.faces)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FaceSetError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def told(faces: Sequence[Face], known: Sequence[Traits]) -> Iterator[Trait]:

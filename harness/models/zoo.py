@@ -12,13 +12,13 @@ from pathlib import Path
 import tomli_w
 
 from edgerig import files, toml
-from edgerig.errors import ConfigError, DiskFull, EdgerigError, ModelError
+from edgerig.errors import ConfigError, DiskFull, EdgerigError, FaceSetError, ModelError
 from harness import config, places
 from harness.models.build_progress import BuildProgress
 from model_zoo import faceset
-from model_zoo.building import products
+from model_zoo.building import folder as variants_folder
 from model_zoo.building import recipe as recipes
-from model_zoo.building.build import NOBODY, Asked, Builder, Measure, Watcher
+from model_zoo.building.build import Asked, Builder, Measure
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.products import Product, Products
 from model_zoo.building.recipe import Recipe, Step
@@ -33,6 +33,7 @@ SEED = 20  # of drawn faces; the shipped test faces have another
 PAIRS = 5000
 LEARNT = 0.75  # validation AUC; where a net has learnt less, it has nothing to lose, and compressing it looks free
 TRAINING = ("train", "fit")
+GOES_ON = "When the picture is there again as it was, the same command goes on from here."
 
 
 def trains(step: Step) -> bool:
@@ -124,9 +125,14 @@ def training_faces(source: Path, told: Callable[[str], object] = str) -> Trainin
     return TrainingFaces(everything)
 
 
-def builder(known: Mapping[str, Recipe], asked: Asked, watcher: Watcher = NOBODY) -> Builder:
-    """Return who builds recipes into the user's own cache."""
-    return Builder(known, asked, Store(places.zoo()), watcher)
+def store() -> Store:
+    """Return where outcomes are kept: in the user's own cache."""
+    return Store(places.zoo())
+
+
+def claim_faces(kept: Store, path: Path) -> None:
+    """Keep faces from being removed while they are built with, whether they are drawn already or not."""
+    kept.claim([str(path.resolve())])
 
 
 def timer(faces: TrainingFaces, seed: int) -> Measure:
@@ -164,6 +170,7 @@ class Outcome:
         variants: that were exported.
         error: why it could not be built, "" where it could.
         hint: what to do next.
+        set_aside: variants of earlier builds of it that were moved away, as this one did not make them.
     """
 
     recipe: str
@@ -171,6 +178,7 @@ class Outcome:
     variants: tuple[str, ...] = ()
     error: str = ""
     hint: str = ""
+    set_aside: tuple[str, ...] = ()
 
 
 def each(names: Sequence[str], work: Callable[[str], Outcome], debug: bool) -> Iterator[Outcome]:
@@ -183,6 +191,8 @@ def each(names: Sequence[str], work: Callable[[str], Outcome], debug: bool) -> I
                 error.message,
                 "What is built is kept: free some space (`edgerig clean --zoo` helps), and the same command goes on.",
             ) from error
+        except FaceSetError as error:  # a picture that went away meanwhile: with another one, all would be another net
+            yield Outcome(name, error=error.message, hint=f"{error.hint} {GOES_ON}".strip())
         except EdgerigError as error:
             yield Outcome(name, error=error.message, hint=error.hint)
         except Exception as error:
@@ -216,7 +226,7 @@ def exported(shop: Products, name: str, folder: Path) -> Outcome:
             made.append(shop.of(name, variant))
         except (ModelError, ConfigError) as error:
             failed.append(error)
-    products.place(made, folder)
+    variants_folder.place(made, folder)
     found = made[0].table["training"].get("figures", {}) if made else {}
     said, hints = (" ".join(filter(None, texts)) for texts in ((e.message for e in failed), (e.hint for e in failed)))
     return Outcome(name, _figures(found), tuple(product.name for product in made), said, hints)
@@ -251,7 +261,7 @@ class Row:
 
 def rows(known: Mapping[str, Recipe], source: Path | None, seed: int) -> list[Row]:
     """Return all recipes, and how far each is built with some faces; without any, nothing is."""
-    build = builder(known, Asked(training_faces(source), seed=seed)) if source else None
+    build = Builder(known, Asked(training_faces(source), seed=seed), store()) if source else None
     shop = Products(build) if build else None
     found = []
     for name, recipe in known.items():

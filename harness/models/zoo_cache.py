@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness import places
-from model_zoo.building import store
-from model_zoo.building.store import Store
+from model_zoo.building.store import Entry, Store
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Kept:
     what: str
     bytes: int
     used: str
-    entry: store.Entry | None
+    entry: Entry | None
     path: Path
 
 
@@ -55,9 +54,13 @@ def _day(seconds: float) -> str:
 
 
 def remove(kept: Kept) -> bool:
-    """Remove it; False where a build is at work on it."""
+    """Remove it; False where a build is at work on it or counts on it."""
+    store = Store(places.zoo())
     if kept.entry:
-        return Store(places.zoo()).remove(kept.entry)
-    kept.path.unlink(missing_ok=True)
-    kept.path.with_suffix(".toml").unlink(missing_ok=True)
-    return True
+        return store.remove(kept.entry)
+    with store.claimed() as names:
+        free = str(kept.path.resolve()) not in names
+        if free:
+            kept.path.unlink(missing_ok=True)
+            kept.path.with_suffix(".toml").unlink(missing_ok=True)
+        return free

@@ -97,6 +97,12 @@ def require_net(name: str, step: str) -> None:
         raise ConfigError(f"'{step}' is for nets, and {name} is none.", "A classical classifier has one step: 'fit'.")
 
 
+def has_depthwise(name: str, spec: Input) -> bool:
+    """Whether a net has convolutions that see one channel each."""
+    net = _made(named(name), spec)
+    return any(isinstance(layer, torch.nn.Conv2d) and layer.weight.shape[1] == 1 for layer in net.modules())
+
+
 def fresh(name: str, weights: str, spec: Input, seed: int) -> Trained:
     """Return a net before any step, in eval mode, or a classifier that is not fitted yet.
 

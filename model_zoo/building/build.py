@@ -139,13 +139,17 @@ class Builder:
         return line[-1].key if line else self._begin(recipes.lineage(self.shelf, name)[0])
 
     def todo(self, names: Iterable[str], only: Callable[[Step], bool] | None = None) -> list[Stage]:
-        """Return the steps that recipes lack, those of teachers included, in the order in which they can be done."""
+        """Return the steps that recipes lack, those of teachers included, in the order in which they can be done.
+
+        What they do not lack is claimed: it is still there when they come to need it.
+        """
         found: dict[str, Stage] = {}
         for name in names:
             self._need(self.stages(name, only), found)
         return list(found.values())
 
     def _need(self, line: Sequence[Stage], found: dict[str, Stage]) -> None:
+        self.store.claim(stage.key for stage in line)
         there = next((number for number in range(len(line), 0, -1) if line[number - 1].key in self.store), 0)
         for stage in line[there:]:
             if stage.key not in found:

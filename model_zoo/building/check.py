@@ -42,7 +42,7 @@ class Check:
                 self._check_order(recipe)
                 for step in recipe.steps:
                     self._check(step, first.backbone)
-                possible.check(recipe, first.backbone, {step.do for before in line for step in before.net_steps})
+                possible.check(recipe, line)
             except ConfigError as error:
                 raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
 

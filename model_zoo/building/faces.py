@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -48,6 +49,12 @@ class TrainingFaces:
                 digest.update(hashlib.sha256(pictures.encoded(face)).digest())
         return digest.hexdigest()
 
+    def require_pictures(self, progress: Callable[[int], object] = bool) -> None:
+        """Raise FaceSetError, naming them, where pictures cannot be decoded; `progress` is given how many were."""
+        for part, before in ((self.train, 0), (self.val, len(self.train.faces))):
+            pictures = Pictures(part)
+            pictures.each(pictures.decoded, _from(before, progress))
+
     @cached_property
     def paired(self) -> bool:
         """Whether a group of the training faces has an original and a fake of it."""
@@ -76,3 +83,7 @@ class TrainingFaces:
     def validation(self, spec: Input, count: int | None = None, seed: int = 0) -> Faces:
         """Return the validation faces, or about so many of them, as the model is fed them."""
         return Faces(self.val.sample(count, seed) if count else self.val, spec.spec())
+
+
+def _from(before: int, progress: Callable[[int], object]) -> Callable[[int], object]:
+    return lambda done: progress(before + done)

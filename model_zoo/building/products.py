@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from edgerig import files
-from model_zoo import family
 from model_zoo.building import recipe as recipes
 from model_zoo.building import store
 from model_zoo.building.build import Asked, Builder
@@ -87,6 +86,7 @@ class Products:
         recipe = recipes.named(self.builder.shelf, name)
         kind = recipe.variants[variant]
         shelved, key = self.builder.store, self._key(recipe, variant, kind)
+        shelved.claim([key])
         with shelved.lock(key):
             if key not in shelved:
                 trained = self.builder.net(recipe.name)
@@ -124,24 +124,34 @@ class Products:
             "parent": parent,
             "note": " ".join(note for note in (recipe.note, own) if note),
             "packed_bytes": int(figures.get("packed_bytes", 0)),
-            "training": self._training(recipe, figures),
+            "training": self._training(recipe, figures, facts[EXTRAS]),
             "authors": [figure.model_dump(exclude_defaults=True) for figure in recipe.authors],
         }
 
-    def _training(self, recipe: Recipe, figures: Mapping[str, float]) -> dict[str, Any]:
+    def _training(self, recipe: Recipe, figures: Mapping[str, float], extras: Iterable[str] = ()) -> dict[str, Any]:
         line = recipes.lineage(self.builder.shelf, recipe.name)
         faces, weights = self._learned_from(line), Path(line[0].weights).name
         start = "random weights" if weights == "random" else f"weights: {weights}"
         untrained = "not trained" if weights == "random" else f"weights of {weights}, not trained further"
-        told = {
-            "data": _told(faces) if faces else untrained,
+        said = {
+            "data": told(faces) if faces else untrained,
+            **self._digests(line),
             "seed": self.builder.asked.seed,
             "command": self._command.format(recipe.name),
             "recipe": recipe.name,
             "note": " ".join(filter(None, (f"{line[0].backbone} from {start}.", faces.note if faces else ""))),
+            "extras": list(extras),
             "figures": {name: _short(value) for name, value in figures.items()},
         }
-        return {key: value for key, value in told.items() if value not in ("", {})}
+        return {key: value for key, value in said.items() if value not in ("", {}, [])}
+
+    def _digests(self, line: Iterable[Recipe]) -> dict[str, str]:
+        """Return the digests of the faces that the steps have looked at, those that quantize the files among them."""
+        steps = [step for recipe in line for step in recipe.steps]
+        which = {name for step in steps for name in recipes.faces_of(step)}
+        asked = self.builder.asked
+        sets = {"faces": asked.faces if steps else None, "other_faces": asked.other if "other-faces" in which else None}
+        return {name: faces.key for name, faces in sets.items() if faces}
 
     def _learned_from(self, line: Iterable[Recipe]) -> TrainingFaces | None:
         """Return the faces that have changed the weights, None where none have; of both sets the ones in question."""
@@ -151,7 +161,8 @@ class Products:
         return asked.faces if "faces" in which else asked.other if which else None
 
 
-def _told(faces: TrainingFaces) -> str:
+def told(faces: TrainingFaces) -> str:
+    """Return what a manifest says of the faces that a net has learned from."""
     drawn = " (drawn; no photograph of anyone)" if faces.synthetic else ""
     return f"{faces.name}, {len(faces.train.faces):,} training faces{drawn}"
 
@@ -159,20 +170,3 @@ def _told(faces: TrainingFaces) -> str:
 def _short(value: float) -> float:
     """Return a figure as a person writes it: whole, or with six digits."""
     return int(value) if value == int(value) else float(f"{value:.6g}")
-
-
-def place(products: Iterable[Product], folder: Path) -> list[Path]:
-    """Copy variants into a folder, with their manifests, and return the manifests.
-
-    Raises:
-        OutputError, DiskFull: it cannot be written.
-    """
-    files.make_folder(folder)
-    tables: list[Mapping[str, Any]] = []
-    for product in products:
-        for source in product.files:
-            files.copy(source, folder / source.name)
-        for title in product.extras:
-            files.copy(product.folder / EXTRAS / title, folder / f"{product.name}.{title}")
-        tables.append(product.table)
-    return family.write_alone(folder, tables)

@@ -49,11 +49,11 @@ class Train(Table):
     epochs: Annotated[int, Field(ge=1, description="times that all training faces are seen")]
     batch: Annotated[int, Field(ge=2, description="faces, at least")] = 32
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    rate: Annotated[float, Field(gt=0, description="of learning, at its highest")] = 1e-3
+    rate: Annotated[float, Field(gt=0, description="of learning, at its highest; not with schedule steps")] = 1e-3
     weight_decay: Weight = Field(0.0, description="biases and batch norms do not decay")
     schedule: Literal["constant", "cosine", "one-cycle", "steps"] = Field("cosine", description="of the rate")
     rates: tuple[float, ...] = Field((), description="of equal parts of the epochs, for schedule steps")
-    warmup_epochs: Annotated[float, Field(ge=0, description="in which the rate rises")] = 0.0
+    warmup_epochs: Annotated[float, Field(ge=0, description="in which the rate rises; not with schedule steps")] = 0.0
     patience: int | None = Field(None, ge=1, description="epochs without a better validation AUC before it stops")
     freeze: Literal["none", "backbone"] = Field("none", description="what does not learn; its batch norms neither")
     head: Literal["kept", "linear", "dense"] = Field("kept", description="of the classifier: kept, or begun anew")
@@ -73,6 +73,9 @@ class Train(Table):
     def _sensible(self) -> Self:
         if bool(self.rates) != (self.schedule == "steps"):
             raise ValueError("'rates' are those of schedule 'steps', which needs them")
+        for key in ("rate", "warmup_epochs"):
+            if self.rates and key in self.model_fields_set:
+                raise ValueError(f"'{key}' does nothing in the schedule 'steps', whose rates are 'rates'")
         if any(rate <= 0 for rate in self.rates):
             raise ValueError("'rates' must be above 0")
         if self.where_alone and not self.where:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import io
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from edgerig import digest, files
 from edgerig.errors import ModelError
+from model_zoo.building import locks
+from model_zoo.building.claims import Claims
 from model_zoo.building.trained import Trained
 from model_zoo.manifest import Input
 
 VERSION = 1  # of what steps do: raised when the same recipe would give another model, e.g. by another default
 FACTS = "facts.json"
-LOOK_S = 0.5  # between two looks whether another build is done
 
 
 def key(*parts: Any) -> str:
@@ -60,6 +59,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._claims = Claims(folder)
 
     def __contains__(self, name: str) -> bool:
         return (self._folder / name / FACTS).is_file()
@@ -77,7 +77,7 @@ class Store:
             waiting: called once where another one makes it.
         """
         path = files.make_folder(self._folder) / f"{name}.lock"
-        with _locked(path, waiting):
+        with locks.locked(path, waiting):
             yield
 
     def keep(self, name: str, fill: Callable[[Path], Mapping[str, Any]], what: str = "") -> None:
@@ -139,42 +139,33 @@ class Store:
         return sorted(filter(None, found), key=lambda entry: entry.used, reverse=True)
 
     def remove(self, entry: Entry) -> bool:
-        """Remove an entry; False where somebody is at work on it."""
-        with contextlib.ExitStack() as stack:
+        """Remove an entry; False where a build is at work on it or counts on it."""
+        with self.claimed() as names, contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(_locked(self._folder / f"{entry.name}.lock", None))
+                stack.enter_context(locks.locked(self._folder / f"{entry.name}.lock", None))
             except BlockingIOError:
+                return False
+            if entry.name in names:
                 return False
             shutil.rmtree(entry.path, ignore_errors=True)
             return True
 
+    def claim(self, names: Iterable[str]) -> None:
+        """Keep others from removing some outcomes, whether they are there yet or not, until `close`.
 
-@contextlib.contextmanager
-def _locked(path: Path, waiting: Callable[[], object] | None) -> Iterator[None]:
-    """Hold a lock; raises BlockingIOError where it is held and nobody waits. Its file stays: others may look at it."""
-    with files.writing(path):
-        stream = path.open("w")
-    with stream:
-        while not _held(stream, waiting is None):
-            if waiting:
-                waiting()
-                waiting = _nobody
-            time.sleep(LOOK_S)
-        yield
+        Whatever else a build needs to the end, e.g. a file of faces, can be claimed by any name that `claimed` gives.
+        """
+        self._claims.add(names)
 
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[set[str]]:
+        """Give the names that builds at work have claimed; no other is claimed in this block."""
+        with self._claims.all() as names:
+            yield names
 
-def _nobody() -> None:
-    """Be told once more, and say nothing."""
-
-
-def _held(stream: IO[str], must: bool) -> bool:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if must:
-            raise
-        return False
-    return True
+    def close(self) -> None:
+        """Let go of what was claimed; the end of the process does, too."""
+        self._claims.close()
 
 
 def _written(trained: Trained, part: Path) -> Mapping[str, Any]:

@@ -177,4 +177,7 @@ def test_the_command(workplace: Workplace) -> None:
     assert found["faces"] == 40
     assert {"trait"} == {warning["kind"] for warning in found["warnings"]}
     (workplace.folder / "good" / "0.img").unlink()
-    assert "0.img cannot be read" in workplace.run("faces", "check", "good", code=2).stderr
+    assert (
+        "0.img of good cannot be read: No such file or directory."
+        in workplace.run("faces", "check", "good", code=2).stderr
+    )

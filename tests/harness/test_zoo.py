@@ -11,12 +11,14 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from edgerig import files
 from edgerig.errors import ConfigError, DiskFull, ModelError
 from harness import cli
 from harness.models import build_progress, zoo
 from harness.models.zoo import Outcome
-from model_zoo import drawn
-from model_zoo.building import products
+from model_zoo import drawn, faceset, family
+from model_zoo.building import folder as variants_folder
+from model_zoo.building.build import Builder
 from tests.support import faces as small_faces
 
 TINY = """
@@ -89,6 +91,31 @@ def test_a_family_is_trained_once(bench: Path, capsys: pytest.CaptureFixture[str
     assert listed(capsys, "try", *OWN)["tiny"]["built"] == ""
 
 
+def test_cleaning_beside_a_build_tells_what_it_left(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = bench / "cache" / "drawn" / "drawn-8.zip"
+    drawn.write_set(files.make_folder(pack.parent) / pack.name, seed=1, counts={"train": 1, "val": 1})
+    again = ("zoo", "train", "tiny", *OWN[:2], "--pairs", 8)
+    assert edgerig(*again) == 0
+    left: dict[str, str] = {}
+
+    def net(build: Builder, name: str, only: object = None) -> Outcome:
+        assert edgerig("clean", "--zoo", "--yes") == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "0.0 MB removed." in said
+        assert "MB were left, as a build at work needs them: the same command removes it when the build has" in said
+        assert edgerig("clean", "--zoo", "--yes", "--json") == 0
+        left.update({row["what"]: row["left"] for row in json.loads(capsys.readouterr().out)})
+        return Outcome(name)
+
+    monkeypatch.setattr(zoo, "net", net)
+    assert edgerig(*again) == 0
+    assert left == dict.fromkeys(["tiny: train", "faces drawn-8"], "a build at work needs it")
+    assert edgerig("clean", "--zoo", "--yes") == 0
+    assert not pack.exists()
+
+
 def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(listed(capsys, "recipes/tiny.toml")) == ["tiny"]
 
@@ -129,6 +156,19 @@ def test_faces_that_nobody_can_train_on(bench: Path, capsys: pytest.CaptureFixtu
     assert "the face set faces has only real faces in its val split" in " ".join(capsys.readouterr().err.split())
 
 
+def test_broken_pictures_are_told_before_anything_is_trained(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "net", lambda *_: pytest.fail("something was built"))
+    part = [face.path for face in faceset.load(bench / "faces").split("val").faces][:2]
+    for path, content in zip(part, (b"", b"no picture"), strict=True):
+        (bench / "faces" / path).write_bytes(content)
+    for command in (("zoo", "train", "tiny", *OWN), ("faces", "check", "faces")):
+        assert edgerig(*command) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"2 pictures ({part[0]}, {part[1]}) of faces cannot be read. Mend or remove what is broken" in said
+
+
 def test_a_gpu_that_is_not_there(
     bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +197,33 @@ def test_a_card_of_a_shipped_variant(bench: Path, capsys: pytest.CaptureFixture[
     assert "## What it must not be used for" in card
     assert "1,519,906" in card
     assert "knows nothing of people" in card
+
+
+def test_a_card_of_a_folder_tells_that_it_does_not_know_the_recipe(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {
+        "name": "own",
+        "file": "own.null",
+        "input": {"size": [32, 32]},
+        "training": {"data": "x", "recipe": "tiny"},
+    }
+    (files.make_folder(bench / "mine") / "own.null").write_text("{}")
+    family.write_alone(bench / "mine", [table])
+    assert edgerig("zoo", "card", "own", "--out", "mine") == 0
+    card, said = capsys.readouterr()
+    assert card.startswith("# own\n\nA classifier of face crops (real or fake), task deepfake-face.\n")
+    assert "The recipe 'tiny', or one that it goes on from, is not known here" in said
+    assert "--recipes DIR names a folder" in said
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--recipes", "recipes") == 0
+    card, said = capsys.readouterr()
+    assert "on the backbone mobilenetv3-small" in card
+    assert "1. train 1 epoch\n" in card
+    assert said == ""
+    (bench / "recipes" / "tiny.toml").write_text('from = "gone"\n')
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--recipes", "recipes") == 0
+    assert "is not known here" in capsys.readouterr().err
+    assert edgerig("zoo", "card", "own", "--out", "mine", "--run", "latest", "--runs", "nowhere") == 2
 
 
 def test_a_recipe_that_fails_is_told_and_the_others_go_on(
@@ -270,7 +337,7 @@ def test_a_format_that_fails_does_not_keep_the_others_back(bench: Path, monkeypa
             return SimpleNamespace(name=variant, table={"training": {}})
 
     placed: list[str] = []
-    monkeypatch.setattr(products, "place", lambda made, folder: placed.extend(one.name for one in made))
+    monkeypatch.setattr(variants_folder, "place", lambda made, folder: placed.extend(one.name for one in made))
     found = zoo.exported(cast("Any", Shop()), "a", bench)
     assert placed == ["a"]
     assert found.variants == ("a",)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,29 @@ def test_a_second_build_builds_nothing(built: Path, place: Path, capsys: pytest.
     assert digest.of_file(built / "whole.onnx") == file
 
 
+def test_a_recipe_that_fails_leaves_no_file_of_an_earlier_build(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "variants"
+    shutil.copytree(built, out)
+    (out / "whole.notes").write_text("mine")
+    stranger = (out / "whole.toml").read_text().replace('name = "whole"', 'name = "older"')
+    stranger = stranger.replace('recipe = "whole"', 'recipe = "older"').replace("seed = 0\n", "seed = 3\n")
+    (out / "older.toml").write_text(stranger.replace("whole.onnx", "older.onnx"))
+    shutil.copy(out / "whole.onnx", out / "older.onnx")
+    (tmp_path / "whole.toml").write_text(WHOLE.replace("flips = 1.0", "flips = 0.0").replace("= 1.0", "= 0.0"))
+    strict = ("zoo", "build", "whole", "--recipes", tmp_path, "--faces", "faces", "--out", out, "--json")
+    assert edgerig(*strict) == 3
+    done = capsys.readouterr()
+    said, printed = " ".join(done.err.split()), json.loads(done.out)
+    assert f"whole: whole of an earlier build was moved to {out}/earlier/, as it was not built now" in said
+    assert f"Note: {out}/ also holds older (faces, 24 training faces, seed 3), built with other faces" in said
+    assert printed["recipes"][0]["set_aside"] == ["whole"]
+    assert printed["beside"] == [{"variant": "older", "data": "faces, 24 training faces", "seed": 3}]
+    assert sorted(path.name for path in (out / "earlier").iterdir()) == ["whole.onnx", "whole.toml"]
+    assert sorted(path.name for path in out.iterdir()) == ["earlier", "older.onnx", "older.toml", "whole.notes"]
+
+
 def test_what_is_built_is_measured(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert edgerig("run", "--variants", built, "--faces", "faces", "--quick", "--json") == 0
     run = json.loads(capsys.readouterr().out)
@@ -161,8 +186,29 @@ def test_a_build_that_is_stopped_goes_on(place: Path, tmp_path: Path, monkeypatc
     assert _weights(tmp_path) == _weights(place / "cache")
 
 
-def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the numbers of the epochs that are trained from now on."""
+def test_a_picture_that_goes_away_stops_a_build_that_goes_on_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from model_zoo.training import batches  # noqa: PLC0415
+
+    faces = small_faces.make(tmp_path / "faces", 48, splits=SPLITS)
+    monkeypatch.setenv("EDGERIG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(batches.Album.__init__, "__defaults__", (0,))  # as if there were more than the memory holds
+    broken = faces / faceset.load(faces).split("train").faces[3].path
+    content, again = broken.read_bytes(), ("zoo", "train", "long", *OWN[:2], "--faces", faces)
+    epochs = _counted(monkeypatch, lambda: broken.write_bytes(b"no picture" if epochs == [0, 1, 2] else content))
+    assert edgerig(*again) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    name = broken.relative_to(faces)
+    assert f"long: failed: the picture {name} of {faces} cannot be read: it is no image that OpenCV can read." in said
+    assert f"`edgerig faces check {faces}` names all that cannot. When the picture is there again as it was" in said
+    broken.write_bytes(content)
+    assert edgerig(*again) == 0
+    assert epochs == [0, 1, 2, 2, 3]
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, begun: Callable[[], object] = bool) -> list[int]:
+    """Return the numbers of the epochs that are trained from now on; `begun` is called as each begins."""
     from model_zoo.training import fit  # noqa: PLC0415
 
     epochs: list[int] = []
@@ -170,6 +216,7 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(self: fit._Run, number: int) -> None:
         epochs.append(number)
+        begun()
         train(self, number)
 
     monkeypatch.setattr(fit._Run, "_epoch", counted)

@@ -129,6 +129,24 @@ def test_times_that_cannot_be_relied_upon_are_no_candidates(run: Run, trust: Tru
     assert chosen_variant(few.model_copy(update={"cells": (doubtful, few.cells[1])})) == FP32
 
 
+def test_what_is_not_shown_to_be_above_chance_is_left_out(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    chance = [rated(cell, 0.51) for cell in few.cells]
+    one = few.model_copy(update={"cells": (chance[0], few.cells[1])})
+    assert chosen_variant(one) == FP32
+    (left,) = choice.choose(one, "x86").left_out
+    assert left.reason == "nothing learned: an AUC of 0.510 (0.460 to 0.560) is not shown to be above chance"
+    found = choice.choose(few.model_copy(update={"cells": tuple(chance)}), "x86")
+    assert (found.verdict, found.reason) == ("none", "no cell is shown to tell fakes from real faces")
+
+
+def rated(cell: Cell, auc: float) -> Cell:
+    """Return a cell with an AUC that is known to .05."""
+    ends = {"value": auc, "ci_low": auc - 0.05, "ci_high": auc + 0.05}
+    metrics = [m.model_copy(update=ends) if (m.metric, m.scope) == ("auc", "all") else m for m in cell.metrics]
+    return cell.model_copy(update={"metrics": tuple(metrics)})
+
+
 def test_emulated_and_failed_cells_are_never_chosen(run: Run) -> None:
     found = choice.choose(run, "arm64")
     assert (found.verdict, found.front) == ("none", ())

@@ -86,7 +86,9 @@ def test_an_emulator_measures_the_power_of_its_host() -> None:
 def test_the_report_says_what_was_measured(run: Run) -> None:
     assert "mJ a frame" not in render(run)
     raw = Measured(rounds=[powered((2, 5), number=n) for n in range(3)], frames={n: times(2.0) for n in range(3)})
-    measured = run.model_copy(update={"cells": (collate(KEY, raw, METHOD, emulated=False),)})
+    variants = (run.variants[0].model_copy(update={"name": KEY.variant}),)
+    cells = (collate(KEY, raw, METHOD, emulated=False),)
+    measured = run.model_copy(update={"cells": cells, "variants": variants})
     page = render(measured)
     assert "mJ a frame" in page
     assert "the battery" in page

@@ -92,7 +92,7 @@ def test_markdown_has_a_row_a_cell_and_the_headline(run: Run) -> None:
     head, rule, *body = table_lines(run)
     assert len(body) == len(run.cells)
     assert head.count("|") == rule.count("|") == 11
-    assert FORMATS["markdown"](run, None)["summary.md"].startswith("**mobilenetv3-small-int8 is")
+    assert FORMATS["markdown"](run, None)["summary.md"].startswith("**mobilenetv3-small-int8, the fastest ")
 
 
 def test_markdown_shows_names_as_they_are(run: Run) -> None:

@@ -262,7 +262,8 @@ def test_more_cells_than_colours_are_said_to_be_left_out(run: Run) -> None:
         return cell.model_copy(update={"key": cell.key.model_copy(update={"variant": f"v{at}"})})
 
     first = run.cells[0]
-    crowd = run.model_copy(update={"cells": tuple(renamed(first, at) for at in range(15))})
+    variants = tuple(run.variants[0].model_copy(update={"name": f"v{at}"}) for at in range(15))
+    crowd = run.model_copy(update={"cells": tuple(renamed(first, at) for at in range(15)), "variants": variants})
     assert "The 12 fastest of 15." in section(html.render(crowd), "stages")
 
 

@@ -269,6 +269,28 @@ def test_two_builds_at_once_do_a_step_once(
     assert told
 
 
+def test_what_a_build_has_not_loaded_yet_stays_though_all_is_cleaned(
+    tmp_path: Path, faces: Path, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = builder(tmp_path, faces, FAMILY)
+    before.net("one")
+    before.store.close()
+    apply, cleaned = steps.apply, dict[str, bool]()
+
+    def beside(step: Any, trained: Trained, context: Context) -> Trained:
+        other = Store(tmp_path / "store")
+        cleaned.update({entry.what: other.remove(entry) for entry in other.entries() if entry.whole})
+        return apply(step, trained, context)
+
+    monkeypatch.setattr(steps, "apply", beside)
+    build = builder(tmp_path, faces, FAMILY)
+    assert build.net("two").model == "mobilenetv3-small/0+train+prune+train"
+    assert cleaned == {"root: train": False, "one: prune": True, "teacher: train": False, "two: prune": False}
+    build.store.close()
+    assert all(build.store.remove(entry) for entry in build.store.entries())
+    assert not list((tmp_path / "store").glob("*.claims"))
+
+
 def test_a_full_disk_is_said_and_leaves_no_half(tmp_path: Path) -> None:
     said = disks.on_small_disk(FULL, tmp_path)
     assert said.splitlines() == ["the disk is full", "False", "[]"]

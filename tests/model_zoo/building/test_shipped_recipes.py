@@ -26,7 +26,7 @@ def test_a_recipe_needs_what_is_there(recipe: Recipe) -> None:
     registry.check(first.backbone, first.weights)
     for step in recipe.steps:
         steps.check(step, first.backbone)
-    possible.check(recipe, first.backbone, {step.do for before in lineage for step in before.net_steps})
+    possible.check(recipe, lineage)
     assert len(words.of(recipe)) < 150
 
 

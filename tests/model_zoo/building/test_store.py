@@ -26,6 +26,16 @@ with Store(Path(sys.argv[1])).lock("a"):
     sys.stdin.read()
 """
 
+CLAIMS = """
+import sys
+from pathlib import Path
+from model_zoo.building.store import Store
+store = Store(Path(sys.argv[1]))
+store.claim(["a", "not there yet"])
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
 
 def text(words: str) -> Any:
     def fill(part: Path) -> Mapping[str, Any]:
@@ -82,6 +92,22 @@ def test_one_is_at_work_on_an_outcome(tmp_path: Path) -> None:
             assert told == ["waiting"]
     assert store.remove(store.entries()[0])
     assert store.entries() == []
+
+
+def test_what_is_claimed_stays_until_its_build_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in "ab":
+        store.keep(name, text("there"))
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "claimed\n"
+        assert {entry.name: store.remove(entry) for entry in store.entries()} == {"a": False, "b": True}
+        other.kill()
+    assert list(tmp_path.glob("*.claims"))
+    assert store.remove(store.entries()[0])
+    assert not list(tmp_path.glob("*.claims"))
 
 
 def test_what_is_kept_is_told(tmp_path: Path) -> None:

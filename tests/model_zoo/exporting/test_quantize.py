@@ -174,9 +174,35 @@ def test_counts_and_notes_are_in_the_manifest(
 def test_planned_bits_are_for_litert_and_need_a_plan() -> None:
     with pytest.raises(ConfigError, match="ONNX Runtime has no convolution with weights of less than 8 bits"):
         exported.check(step("planned"), "onnx")
-    recipe = Recipe.model_validate(
-        {"from": "other", "exports": ["tflite"], "steps": [{"do": "quantize", "method": "planned"}]}
-    )
-    possible.check(recipe, "mobilenetv3-small", {"train", "defakeq"})
+    possible.check(*planned({}))
     with pytest.raises(ConfigError, match="needs a plan of bits"):
-        possible.check(recipe, "mobilenetv3-small", {"train"})
+        possible.check(*planned(None))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "keys", "refused"),
+    [
+        ("mobilenetv3-small", {"pin": False}, True),
+        ("mobilenetv3-small", {"pin": False, "haq": False, "bits": 4}, True),
+        ("mobilenetv3-small", {"pin": False, "haq": False, "bits": 8}, False),
+        ("meso4", {"pin": False}, False),
+    ],
+)
+def test_depthwise_convolutions_of_few_bits_are_refused_before_anything_is_trained(
+    backbone: str, keys: dict[str, Any], refused: bool
+) -> None:
+    recipe, line = planned(keys, backbone)
+    if not refused:
+        return possible.check(recipe, line)
+    with pytest.raises(ConfigError, match=f"'pin = false' lets those of {backbone} have fewer"):
+        possible.check(recipe, line)
+    return None
+
+
+def planned(defakeq: dict[str, Any] | None, backbone: str = "mobilenetv3-small") -> tuple[Recipe, list[Recipe]]:
+    """Return a recipe for LiteRT, and with it the one that it goes on from, which plans bits or not."""
+    steps = [] if defakeq is None else [{"do": "defakeq", **defakeq}]
+    first = Recipe.model_validate({"backbone": backbone, "input": {"size": [32, 32]}, "steps": steps})
+    last = {"from": "first", "exports": ["tflite"], "steps": [{"do": "quantize", "method": "planned"}]}
+    recipe = Recipe.model_validate(last)
+    return recipe, [first, recipe]

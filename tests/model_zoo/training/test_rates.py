@@ -15,7 +15,7 @@ from tests.support.nets import Tiny
 
 
 def table(**keys: Any) -> Train:
-    return Train.model_validate({"epochs": 10, "rate": 0.01, **keys})
+    return Train.model_validate({"epochs": 10, **({} if "rates" in keys else {"rate": 0.01}), **keys})
 
 
 def rate(at: int, **keys: Any) -> float:
@@ -70,6 +70,8 @@ def test_vectors_do_not_decay() -> None:
         ({"schedule": "steps"}, "'rates' are those of schedule 'steps'"),
         ({"rates": [1e-3]}, "'rates' are those of schedule 'steps'"),
         ({"schedule": "steps", "rates": [0.0]}, "above 0"),
+        ({"schedule": "steps", "rates": [1e-3], "rate": 1e-3}, "'rate' does nothing in the schedule 'steps'"),
+        ({"schedule": "steps", "rates": [1e-3], "warmup_epochs": 1}, "'warmup_epochs' does nothing in the schedule"),
         ({"where_alone": 1}, "'where_alone' epochs ask nothing"),
     ],
 )
