@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,12 @@ def test_what_ships_is_varied_and_small() -> None:
     assert [name for name, entry in told.items() if not entry.manifest.parent] == [PARENT]
     assert faceset.SHIPPED.stat().st_size <= 7 * MEGABYTE
     assert sum(path.stat().st_size for path in select.SHIPPED.iterdir()) <= 25 * MEGABYTE
+
+
+def test_an_installation_has_all_of_it() -> None:
+    told = tomllib.loads((MAKEFILE.parent / "pyproject.toml").read_text())
+    patterns = told["tool"]["setuptools"]["package-data"]["*"]
+    assert {path.suffix for path in select.SHIPPED.iterdir()} <= {pattern.lstrip("*") for pattern in patterns}
 
 
 def test_one_command_rebuilds_what_ships() -> None:
