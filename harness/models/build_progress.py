@@ -119,7 +119,7 @@ class Lines(_Steps):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._total, self._first, self._last = 0.0, 0.0, 0.0
+        self._total, self._first, self._last = 0.0, 0.0, time.monotonic()
         self._began, self._text = 0.0, ""
 
     def step(self, text: str, total: float) -> None:
