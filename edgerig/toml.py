@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgerig import tables
 from edgerig.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _sentence(problem: Mapping[str, Any], model: type[BaseModel], where: str) -> tuple[str, str]:
     location = tuple(problem["loc"])
-    key = ".".join(str(part) for part in location)
+    key = ".".join(tables.place(model, location).keys)
     if problem["type"] == "extra_forbidden":
-        known = _fields(model, location[:-1])
+        known = tables.place(model, location[:-1]).known
         hint = nearest(str(location[-1]), known) or f"Known here: {', '.join(sorted(known))}."
         return f"{where}: unknown key '{key}'.", hint
     if problem["type"] == "missing":
@@ -71,22 +72,3 @@ def _sentence(problem: Mapping[str, Any], model: type[BaseModel], where: str) ->
 def _shown(value: object) -> str:
     text = re.sub(r"://[^/\s@]+@", "://…@", repr(value))  # a password in an address is nobody's business
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _fields(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """Return the field names of the table at `path`, following nested models, lists and dictionaries."""
-    current: Any = model
-    for part in path:
-        if isinstance(part, str) and part in getattr(current, "model_fields", {}):
-            current = _model_in(current.model_fields[part].annotation)
-    return list(getattr(current, "model_fields", {}))
-
-
-def _model_in(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -22,7 +22,7 @@ from edgerig.errors import EdgerigError
 SECTIONS = {
     "Measure": {
         "run": ("harness.commands.run:run", "Measure variants on targets and write a report."),
-        "resume": ("harness.commands.run:resume", "Measure what is missing in a run that was cut short."),
+        "resume": ("harness.commands.resume:resume", "Measure what is missing in a run that was cut short."),
         "optimize": ("harness.commands.optimize:optimize", "Compress a trained model in several ways; measure them."),
     },
     "Look and choose": {

@@ -236,7 +236,12 @@ run_folders = folders.folders
 
 
 def exit_code(run: Run) -> int:
-    """Return 0 for good, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble."""
+    """Return 0 for good, 4 where nothing was measured, 1 for what got worse or broke a budget, 3 for trouble.
+
+    Of a night that was judged it is the night's, which knows what was accepted and what may be missing.
+    """
+    if run.night:
+        return run.night.exit_code
     if not any(cell.outcome is Outcome.OK for cell in run.candidates):
         return 4
     broken = any(check.verdict is Judgement.BROKEN for check in run.budgets)

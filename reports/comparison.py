@@ -17,6 +17,16 @@ from reports.decide import Rule
 from reports.paired import Scored
 from reports.records import Comparison, Confirmation, Decision, Flips, Gate, Gates
 
+# Figure of a comparison -> its name in the history and in acceptances.
+METRICS = {
+    "p50": "p50_ms",
+    "p95": "p95_ms",
+    "auc": "auc",
+    "flips": "auc",
+    "instructions": "instructions",
+    "size": "size_mb",
+}
+
 Medians = Mapping[tuple[int, int], float]  # place of a round (visit, number) -> its p50, in any unit
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reports import figures
+from reports import accepted, comparison, figures
 from reports.comparison import sentence
 from reports.records import Comparison, Decision, Gate, Run
 
@@ -107,10 +107,13 @@ def against(run: Run) -> str:
 
 
 def sentences(run: Run) -> list[str]:
-    """Return what the comparisons say, the worst first; nothing where nothing was compared."""
+    """Return what the comparisons say, the worst first; nothing where nothing was compared.
+
+    What was accepted is only counted: `reports/accepted.py` says it.
+    """
     if not run.comparisons:
         return []
-    red = [entry for entry in run.comparisons if entry.red]
+    red = [entry for entry in run.comparisons if entry.red and not accepted.is_accepted(run, entry)]
     open_ = [entry for entry in run.comparisons if entry.decision is Decision.REGRESSION and not entry.red]
     found = [f"Regression: {_named(run, entry)}." for entry in red[:_NAMED]]
     if len(red) > _NAMED:
@@ -120,11 +123,14 @@ def sentences(run: Run) -> list[str]:
 
 
 def _named(run: Run, entry: Comparison) -> str:
+    some = accepted.red(run, entry)
+    if len(some) < len(comparison.red(entry)):
+        return f"{run.cell(entry.cell).key}: {'; '.join(map(sentence, some))}"
     return f"{run.cell(entry.cell).key}: {entry.reason}"
 
 
 def _counts(run: Run) -> str:
-    words = [word(entry) for entry in run.comparisons]
+    words = ["accepted" if accepted.is_accepted(run, entry) else word(entry) for entry in run.comparisons]
     parts = [f"{words.count(name)} {name}" for name in dict.fromkeys(sorted(words))]
     plural = "s" if len(words) != 1 else ""
     return f"Compared with {against(run)}: {len(words)} cell{plural}, {', '.join(parts)}."

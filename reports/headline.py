@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from reports import budgets, comparison_view, tradeoff
+from reports import accepted, budgets, comparison_view, tradeoff
 from reports.learned import learned
 from reports.records import Cell, Judgement, Outcome, Run
 
@@ -21,9 +21,9 @@ def headline(run: Run) -> str:
 
 
 def sentences(run: Run) -> list[str]:
-    """Return the headline in parts: what a baseline says, the finding on each target, then what limits it."""
-    compared = comparison_view.sentences(run)
-    return [part for part in (*compared, *_findings(run), _budgets(run), _quick(run), _missing(run)) if part]
+    """Return the headline in parts: what a baseline says, the findings, what limits them, what is accepted."""
+    compared, limits = comparison_view.sentences(run), (_budgets(run), _quick(run), _missing(run))
+    return [part for part in (*compared, *_findings(run), *limits, *accepted.sentences(run)) if part]
 
 
 def _findings(run: Run) -> Iterator[str]:
@@ -66,12 +66,13 @@ def _quick(run: Run) -> str:
 
 
 def _budgets(run: Run) -> str:
-    """Return the broken budgets, the first one in full, or how many are met."""
+    """Return the broken budgets, the first one in full, or how many are met; what is accepted is told elsewhere."""
     if not run.budgets:
         return ""
-    broken = budgets.of(run, Judgement.BROKEN)
+    broken = accepted.broken(run)
     if not broken:
-        return f"Budgets: {budgets.counts(run)}."
+        known = " and accepted" if budgets.of(run, Judgement.BROKEN) else ""
+        return f"Budgets: {budgets.counts(run).replace(' broken', f' broken{known}')}."
     more = f"; {budgets.counts(run)} in all" if len(run.budgets) > 1 else ""
     return f"Budget broken: {budgets.sentence(run, broken[0]).replace(': broken: ', ': ')}{more}."
 

@@ -9,16 +9,6 @@ from typing import Literal
 from reports import budgets, comparison, comparison_view
 from reports.records import Cell, Comparison, Gate, Judgement, Run
 
-# Figure of a comparison -> its name in the history and in acceptances.
-METRICS = {
-    "p50": "p50_ms",
-    "p95": "p95_ms",
-    "auc": "auc",
-    "flips": "auc",
-    "instructions": "instructions",
-    "size": "size_mb",
-}
-
 
 @dataclass(frozen=True)
 class Worse:
@@ -34,7 +24,7 @@ def worse(run: Run) -> Iterator[Worse]:
     """Yield what a run's comparisons and budgets call worse; a comparison only where it was confirmed."""
     for entry in run.comparisons:
         for gate in comparison.red(entry):
-            yield Worse(entry.cell, "regression", METRICS[gate.gate], _text(run, entry, gate))
+            yield Worse(entry.cell, "regression", comparison.METRICS[gate.gate], _text(run, entry, gate))
     for check in budgets.of(run, Judgement.BROKEN):
         yield Worse(check.cell, "budget", check.budget, budgets.sentence(run, check))
 

@@ -57,8 +57,7 @@ def nightly(
         _retire(space, runs, history)
     if page:
         github.append(run, page)
-    common.print_run(run, folder, as_json)
-    return run.night.exit_code if run.night else workflow.exit_code(run)
+    return common.print_run(run, folder, as_json)
 
 
 def _require_name(space: Workspace, name: str | None) -> None:
@@ -82,13 +81,10 @@ def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, w
     planned = prepare.prepared(space, table, runs, name=name, argv=["edgerig", *sys.argv[1:]])
     for warning in planned.warnings:
         common.stderr().print(f"Note: {warning}", markup=False, highlight=False, soft_wrap=True)
-    with stoppable(_then(name)):
-        _, folder = workflow.start(planned, runs, progress.shown_on(common.stderr()), wait_s)
+    night = planned.model_copy(update={"night": True})
+    with stoppable():
+        _, folder = workflow.start(night, runs, progress.shown_on(common.stderr()), wait_s)
     return folder
-
-
-def _then(name: str | None) -> str:
-    return " ".join(word for word in ("edgerig nightly", name, "--judge latest") if word)
 
 
 def _retire(space: Workspace, runs: Path, history: History) -> None:

@@ -1,4 +1,4 @@
-"""`edgerig run` and `edgerig resume`."""
+"""`edgerig run`."""
 
 from __future__ import annotations
 
@@ -130,32 +130,15 @@ def run(
     return common.print_run(measured, folder, as_json)
 
 
-@click.command()
-@click.argument("run_name", metavar="RUN")
-@common.out_option
-@common.config_option
-@wait_option
-@common.json_option
-def resume(run_name: str, out: Path | None, config_path: Path | None, wait_s: float, as_json: bool) -> int:
-    """Measure what is missing in RUN: a folder, an id, the beginning of an id, or "latest"."""
-    space = common.workspace(config_path)
-    folder = workflow.find_run(common.runs_folder(space, out), run_name)
-    with stoppable():
-        measured, folder = workflow.resume(folder, progress.shown_on(common.stderr()), wait_s)
-    return common.print_run(measured, folder, as_json)
-
-
 @contextlib.contextmanager
-def stoppable(then: str = "") -> Iterator[None]:
-    """Say how to go on when a run is stopped; `then` is a command for after that."""
+def stoppable() -> Iterator[None]:
+    """Say how to go on when a run is stopped."""
     try:
         yield
     except KeyboardInterrupt as stop:
         for folder in getattr(stop, "__notes__", []):
             again = f"edgerig resume {common.shown(Path(folder))}"
             click.echo(f"\nStopped; what was measured is kept. To go on: {again}", err=True)
-            if then:
-                click.echo(f"Then: {then}", err=True)
         raise
 
 

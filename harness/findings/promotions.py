@@ -70,5 +70,5 @@ def promote(history: History, folder: Path, reason: str, force: bool) -> Promoti
 def _unfit(run: Run) -> str:
     if run.finished is None:
         return "is unfinished: some of its cells are missing"
-    code = run.night.exit_code if run.night else workflow.exit_code(run)
+    code = workflow.exit_code(run)
     return f"ended with exit code {code}" if code else ""

@@ -90,6 +90,7 @@ class Plan(Planned):
 
     id: str
     name: str
+    night: bool = False  # of `name`: what it means is judged by more than itself
     tag: str
     command: str
     started: str

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from reports import budgets, worse
+from reports import accepted, budgets, worse
 from reports.patterns import path
 from reports.records import BudgetCheck, Cell, Finding, Judgement, Outcome, Run
 
@@ -144,7 +144,7 @@ def _may_be_missing(run: Run, cell: str) -> bool:
 
 
 def _accepted(run: Run, cell: str, metric: str) -> bool:
-    return any(cell in entry.cells and entry.metric == metric for entry in _findings(run, "accepted"))
+    return bool(accepted.until(run, cell, metric))
 
 
 def _notes(run: Run, target: str) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgerig import toml
 from edgerig.errors import ConfigError
@@ -20,6 +21,25 @@ class Inner(BaseModel):
     colour: str = "RGB"
 
 
+class Paint(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    do: Literal["paint"]
+    hue: int = 1
+    brush: Inner | None = None
+
+
+class Cut(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    do: Literal["cut"]
+    paint: Inner  # a key that is called like another step
+    origin: str = Field("", alias="from")
+
+
+Step = Annotated[Paint | Cut, Field(discriminator="do")]
+
+
 class Outer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -27,6 +47,9 @@ class Outer(BaseModel):
     size: Inner | None = None
     many: dict[str, Inner] = {}
     row: tuple[Inner, ...] = ()
+    step: Step | None = None
+    steps: tuple[Step, ...] = ()
+    word: int | Inner = 0
 
     @model_validator(mode="after")
     def _sensible(self) -> Outer:
@@ -49,10 +72,28 @@ def refused(text: str, folder: Path) -> tuple[str, str]:
         ("name = 'a'\nsizes = 1", "unknown key 'sizes'.", "Did you mean 'size'?"),
         ("nmae = 'a'", "unknown key 'nmae'.", "Did you mean 'name'?"),  # not: 'name' is missing
         ("name = 'a'\nNAME = 'b'", "unknown key 'NAME'.", "Did you mean 'name'?"),
-        ("name = 'a'\nzzz = 1", "unknown key 'zzz'.", "Known here: many, name, row, size."),
+        ("name = 'a'\nzzz = 1", "unknown key 'zzz'.", "Known here: many, name, row, size, step, steps, word."),
         ("name = 'a'\n[size]\nheigth = 1", "unknown key 'size.heigth'.", "Did you mean 'height'?"),
         ("name = 'a'\n[many.x]\nheight = 1\ncolor = ''", "unknown key 'many.x.color'.", "Did you mean 'colour'?"),
         ("name = 'a'\n[[row]]\nheight = 1\ncolor = ''", "unknown key 'row.0.color'.", "Did you mean 'colour'?"),
+        ("name = 'a'\n[many.name]\nheight = 1\ncolor = ''", "unknown key 'many.name.color'.", "Did you mean 'colour'?"),
+        # Two tables deep, of several kinds of tables: the key as it is written, the nearest of that table.
+        ("[[steps]]\ndo = 'paint'\nheu = 1", "unknown key 'steps.0.heu'.", "Did you mean 'hue'?"),
+        ("[[steps]]\ndo = 'cut'\nform = ''", "unknown key 'steps.0.form'.", "Did you mean 'from'?"),
+        ("[[steps]]\ndo = 'paint'\nbrash = 1", "unknown key 'steps.0.brash'.", "Did you mean 'brush'?"),
+        (
+            "[[steps]]\ndo = 'paint'\n[steps.brush]\nhieght = 1",
+            "unknown key 'steps.0.brush.hieght'.",
+            "Did you mean 'height'?",
+        ),
+        (
+            "[[steps]]\ndo = 'cut'\n[steps.paint]\ncolr = 1",
+            "unknown key 'steps.0.paint.colr'.",
+            "Did you mean 'colour'?",
+        ),
+        ("[step]\ndo = 'cut'\n[step.paint]\ncolr = 1", "unknown key 'step.paint.colr'.", "Did you mean 'colour'?"),
+        ("name = 'a'\n[[steps]]\ndo = 'cut'", "the key 'steps.0.paint' is missing.", ""),
+        ("name = 'a'\n[word]\nheight = 1\ncolor = ''", "unknown key 'word.color'.", "Did you mean 'colour'?"),
         ("", "the key 'name' is missing.", ""),
         ("name = 'a'\n[size]", "the key 'size.height' is missing.", ""),
         ("name = 1", "'name': input should be a valid string, not 1.", ""),

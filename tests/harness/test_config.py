@@ -95,6 +95,8 @@ def test_a_run_where_there_are_none(tmp_path: Path) -> None:
         ("[runs.a]\nbudget_s = inf\n", "'runs.a.budget_s': input should be a finite number, not inf.", ""),
         ("[runs.a]\nsetting = 'slow'\n", "'runs.a.setting': input should be 'default', 'quick' or 'full'", ""),
         ("[targets.a]\nemulatd = true\n", "targets.a: unknown key 'emulatd'.", "Did you mean 'emulated'?"),
+        ("[targets.a.set]\ngovernr = ''\n", "targets.a: unknown key 'set.governr'.", "Did you mean 'governor'?"),
+        ("[runs.faces]\nthread = [1]\n", "unknown key 'runs.faces.thread'.", "Did you mean 'threads'?"),
         ("[targets.a]\nextends = 'x68'\n", "targets.a extends 'x68', which is no profile.", "Did you mean 'x86'?"),
         ("[targets.'a b']\n", "targets: 'name': string should match pattern", ""),
     ],

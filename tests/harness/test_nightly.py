@@ -131,6 +131,32 @@ def test_a_history_that_cannot_be_opened_stops_before_anything_is_measured(lab: 
     assert not (workplace.folder / "runs").exists()
 
 
+# -- nights that were cut short
+
+
+@pytest.fixture
+def cut_short(lab: Lab, workplace: Workplace) -> Path:
+    """Return the first night's folder in a workplace of its own, as if it had been stopped before it was judged."""
+    return another(lab, workplace.folder / "runs", datetime(2026, 3, 1, tzinfo=UTC), 1)
+
+
+def test_a_night_that_is_resumed_is_judged_and_ends_as_it(cut_short: Path, workplace: Workplace) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(CONFIG)
+    said = workplace.json("resume", "latest")  # two lost devices, which may be missing: 0, not 3
+    assert (said["night"]["job"], said["night"]["exit_code"]) == ("nightly", 0)
+    assert [entry["run"] for entry in workplace.json("history")[0]["values"]] == [cut_short.name]
+    strict = CONFIG.replace('missing_ok = ["one", "two"]', "")
+    (workplace.folder / "edgerig.toml").write_text(strict)
+    assert workplace.json("resume", "latest", code=3)["night"]["exit_code"] == 3
+
+
+def test_a_night_that_is_resumed_elsewhere_says_what_judges_it(cut_short: Path, workplace: Workplace) -> None:
+    said = workplace.run("resume", "latest", code=3).stderr
+    assert "this exit code is not the night's: there is no edgerig.toml with [runs.nightly]" in said
+    assert f"edgerig nightly nightly --judge runs/{cut_short.name}" in said
+
+
 # -- later nights, judged on days that are given
 
 

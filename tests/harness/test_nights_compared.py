@@ -115,6 +115,9 @@ def test_accepted_until_its_day_has_passed(season: Season) -> None:
     assert lab.run("nightly", "nightly", "--judge", season.red["id"], "--format", "junit,markdown") == 0
     again = lab.latest()
     assert ("accepted", 0) in findings(again)
+    assert season.red["headline"].startswith("Regression: scripted on ")
+    assert not again["headline"].startswith("Regression")
+    assert f"Accepted until {until.isoformat()}: scripted on " in again["headline"]
     (word,) = again["night"]["accepted"]
     assert (word["reason"], word["until"], word["run"]) == ("the new decoder", until.isoformat(), season.red["id"])
     assert word["author"]

@@ -35,7 +35,10 @@ def taught_by(teacher: str) -> str:
     ("text", "said"),
     [
         ('backbon = "x"\n', r"a.toml: unknown key 'backbon'.*Did you mean 'backbone'"),
-        (small() + TRAIN + "epoch = 2\n", r"unknown key 'steps.0.train.epoch'.*Did you mean 'epochs'"),
+        (small() + TRAIN + "epoch = 2\n", r"unknown key 'steps.0.epoch'.*Did you mean 'epochs'"),
+        (small() + TRAIN + "[steps.augment]\ncorp = 0.1\n", r"'steps.0.augment.corp'.*mean 'crop'"),
+        (small() + '[[steps]]\ndo = "prune"\namuont = 0.3\n', r"'steps.0.amuont'.*Did you mean 'amount'"),
+        (small() + '[[steps]]\ndo = "quantize"\nhaq = true\n', r"'steps.0.haq'.*Known here: auc_drop, calibration, do"),
         (small() + '[[steps]]\ndo = "prun"\n', r"there is no step 'prun'.*Did you mean 'prune'"),
         (small() + "[[steps]]\nepochs = 1\n", r"a step does not say what to 'do'.*Known: train, prune"),
         (small() + TRAIN + "[steps.augment]\nflips = 1\n", r"augment.flips'.*Did you mean 'flip'"),
