@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import rich.progress
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reports.figures import duration
 
-_EVERY_S = 10.0  # between lines where there is no terminal
+EVERY_S = 10.0  # between lines where there is no terminal
 
 
 class Progress(Protocol):
@@ -56,6 +56,30 @@ class Silent:
         """Nothing to end."""
 
 
+def bars(console: Console, **how: Any) -> rich.progress.Progress:
+    """Return bars with a title, the time that is left, and what is being done; they go when they are ended.
+
+    Args:
+        console: on stderr.
+        how: further arguments of rich's Progress.
+    """
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.fields[title]}", style="bold", markup=False),
+        rich.progress.BarColumn(bar_width=20),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
+        rich.progress.TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
+        **how,
+    )
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line that stays, as it is."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 class Bars(Silent):
     """A bar with the time that is left for each target.
 
@@ -64,20 +88,12 @@ class Bars(Silent):
     """
 
     def __init__(self, console: Console) -> None:
-        self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.fields[target]}", style="bold", markup=False),
-            rich.progress.BarColumn(bar_width=20),
-            rich.progress.TaskProgressColumn(),
-            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
-            rich.progress.TextColumn("{task.description}", markup=False),
-            console=console,
-            transient=True,
-        )
+        self._bars = bars(console)
         self._tasks: dict[str, rich.progress.TaskID] = {}
 
     def target(self, name: str, seconds: float) -> None:
         """Add a bar."""
-        self._tasks[name] = self._bars.add_task("", total=seconds, target=name)
+        self._tasks[name] = self._bars.add_task("", total=seconds, title=name)
 
     def step(self, name: str, text: str) -> None:
         """Change what stands beside the bar."""
@@ -108,7 +124,7 @@ class Lines(Silent):
         self._console = console
         self._totals: dict[str, float] = {}
         self._done: dict[str, float] = {}
-        self._last = -_EVERY_S
+        self._last = -EVERY_S
 
     def target(self, name: str, seconds: float) -> None:
         """Say how long it will take."""
@@ -117,7 +133,7 @@ class Lines(Silent):
 
     def step(self, name: str, text: str) -> None:
         """Say it, if nothing was said for a while."""
-        if time.monotonic() - self._last >= _EVERY_S:
+        if time.monotonic() - self._last >= EVERY_S:
             left = max(0.0, self._totals[name] - self._done[name])
             self._say(f"{name}: {text} (about {duration(left)} to go)")
 
@@ -126,7 +142,7 @@ class Lines(Silent):
         self._done[name] += seconds
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text)
         self._last = time.monotonic()
 
 

@@ -208,6 +208,8 @@ class _Work:
     def _prepared(self) -> Builder:
         options = self._options
         faces = building.training_faces(self._source(), self._progress.told)
+        if options["other_faces"]:
+            building.claim_faces(self._store, options["other_faces"])
         other = options["other_faces"] and building.training_faces(options["other_faces"], self._progress.told)
         timer = building.timer(faces, options["seed"])
         asked = Asked(faces, other, options["seed"], options["device"], timer)
@@ -227,14 +229,7 @@ class _Work:
             self._look()
         self._progress.expect(len(todo))
         beside = self._beside(out) if out else []
-        outcomes = []
-        for built in building.each(self.names, act, self._debug):
-            moved = variants_folder.set_aside(out, built.recipe, built.variants) if out else []
-            outcome = replace(built, set_aside=tuple(moved))
-            outcomes.append(outcome)
-            self._progress.told(_sentence(outcome))
-            if out and moved:
-                self._progress.told(_moved(outcome, out / variants_folder.EARLIER))
+        outcomes = [self._told(built, out) for built in building.each(self.names, act, self._debug)]
         self._progress.__exit__(None, None, None)
         if self._options["as_json"]:
             rows = [asdict(entry) for entry in outcomes]
@@ -243,6 +238,15 @@ class _Work:
             faces = f" --faces {common.shown(self._options['faces'])}" if self._options["faces"] else ""
             click.echo(f"Next: edgerig run --variants {common.shown(out)}{faces}")
         return 3 if any(outcome.error for outcome in outcomes) else 0
+
+    def _told(self, built: Outcome, out: Path | None) -> Outcome:
+        """Tell what became of a recipe, and move away what earlier builds of it left in the folder."""
+        moved = variants_folder.set_aside(out, built.recipe, built.variants) if out else []
+        outcome = replace(built, set_aside=tuple(moved))
+        self._progress.told(_sentence(outcome))
+        if out and moved:
+            self._progress.told(_moved(outcome, out / variants_folder.EARLIER))
+        return outcome
 
     def _look(self) -> None:
         """Look at all pictures once: one that is broken would end a training, maybe hours later."""

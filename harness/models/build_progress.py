@@ -6,13 +6,12 @@ import time
 from types import TracebackType
 from typing import Protocol, Self
 
-import rich.progress
 from rich.console import Console
 
+from harness import progress
 from model_zoo.building.build import Stage, Watcher
 from reports.figures import duration
 
-_EVERY_S = 10.0  # between lines where there is no terminal
 _NAMES = {"fit": "fitting", "train": "training", "prune": "pruning", "sparsify": "setting weights to zero"}
 
 
@@ -66,7 +65,7 @@ class _Steps:
 
     def told(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        progress.say(self._console, text)
 
     def _begin(self, title: str) -> None:
         self._title = title
@@ -83,16 +82,8 @@ class Bars(_Steps):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._bars = rich.progress.Progress(
-            rich.progress.TextColumn("{task.fields[title]}", style="bold", markup=False),
-            rich.progress.BarColumn(bar_width=20),
-            rich.progress.TaskProgressColumn(),
-            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
-            rich.progress.TextColumn("{task.description}", markup=False),
-            console=console,
-            transient=True,
-            speed_estimate_period=300.0,  # epochs end with a validation, which takes no batches
-        )
+        # Epochs end with a validation, which takes no batches: a shorter look at the speed would be misled.
+        self._bars = progress.bars(console, speed_estimate_period=300.0)
         self._task = self._bars.add_task("", total=None, title="", visible=False)
         self._total, self._begun_here = 0.0, False
 
@@ -128,7 +119,7 @@ class Lines(_Steps):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._total, self._first, self._last = 0.0, 0.0, 0.0
+        self._total, self._first, self._last = 0.0, 0.0, time.monotonic()
         self._began, self._text = 0.0, ""
 
     def step(self, text: str, total: float) -> None:
@@ -140,7 +131,7 @@ class Lines(_Steps):
         now = time.monotonic()
         if self._first < 0:  # what a checkpoint had done already took no time now
             self._first, self._began = done, now
-        if now - self._last < _EVERY_S or not self._total:
+        if now - self._last < progress.EVERY_S or not self._total:
             return
         parts = [f"{100 * done / self._total:.0f} %"]
         if done > self._first:

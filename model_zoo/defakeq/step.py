@@ -9,12 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
-from edgerig import files, metrics
+from edgerig import files
 from edgerig.errors import ConfigError, ModelError
-from edgerig.preprocess import OutputSpec, postprocess
 from model_zoo.backbones import registry
 from model_zoo.building.recipe import Defakeq
 from model_zoo.building.trained import Context, Trained
@@ -24,7 +20,8 @@ from model_zoo.defakeq.calibrating import Calibration
 from model_zoo.defakeq.packing import Coded, Floats
 from model_zoo.defakeq.plan import Plan
 from model_zoo.defakeq.rounded import Rounded
-from model_zoo.training.batches import Album, plain
+from model_zoo.training import validating
+from model_zoo.training.batches import Album
 from model_zoo.training.device import deterministic
 
 PACKED = "weights.edgq"  # an extra of the outcome
@@ -51,7 +48,9 @@ def apply(table: Defakeq, trained: Trained, context: Context) -> Trained:
         net, layers = _rounded(whole, planned)
         if table.veft:
             tuning.tune(whole, net, layers, planned, faces, table, context)
-        auc = _auc(net, context, trained, device)
+        auc = validating.auc(net, Album(context.faces.val), trained.input, device)
+    if auc is None:
+        raise ModelError("the net answers NaN on validation faces once its weights are rounded.", "Try more bits.")
     net.cpu().requires_grad_(True)
     _write(net, layers, planned, context)
     figures = {"val_auc": auc, "packed_bytes": float(planned.size), "bits_per_weight": planned.bits_per_weight}
@@ -118,18 +117,6 @@ def _rounded(whole: Any, planned: Plan) -> tuple[Any, dict[str, Rounded]]:
     layers = {layer.name: rounded.of(layer, net.get_submodule(layer.name), planned) for layer in planned.layers}
     rounded.put(net, layers)
     return net, layers
-
-
-def _auc(net: Any, context: Context, trained: Trained, device: Any) -> float:
-    album = Album(context.faces.val)
-    with torch.no_grad():
-        logits = [net(torch.from_numpy(batch).to(device)).cpu().numpy() for batch in plain(album, trained.input)]
-    scores = postprocess(np.concatenate(logits), OutputSpec())
-    if not np.all(np.isfinite(scores)):
-        raise ModelError("the net answers NaN on validation faces once its weights are rounded.", "Try more bits.")
-    found = metrics.roc_auc(album.labels, scores)
-    assert found is not None  # TrainingFaces has both labels
-    return found
 
 
 def _write(net: Any, layers: Mapping[str, Rounded], planned: Plan, context: Context) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Self
 import torch
 
 from edgerig import digest, files
+from model_zoo.building.counts import counted
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.building.trained import SILENT, Teller, Trained
-from model_zoo.exporting.counts import counted
 from model_zoo.exporting.workshop import Made, Workshop
 
 

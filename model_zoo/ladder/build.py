@@ -141,20 +141,18 @@ class Ladder:
         assert broken.path is not None
         self._told("which layers int8 breaks")
         worst = static.worst_layers(self._source, broken.path, self._calibration)
-        layers = len(worst)
-        count = giving_back.fewest(layers, lambda count: self._giving_back(worst[:count], calibration, layers).kept)
-        if count is None:
-            most = giving_back.most_of(layers)
-            reason = f"with {most} of {layers} layers in float it still loses too much"
-            return Rung("int8-mixed", (), None, reason=reason)
-        return self._giving_back(worst[:count], calibration, layers)
+        keep, rung = giving_back.mended(worst, lambda keep: self._giving_back(keep, calibration), _is_kept)
+        if rung.kept or rung.path is None:
+            return rung
+        return replace(rung, reason=f"with {len(keep)} of {len(worst)} layers in float it still loses too much")
 
-    def _giving_back(self, keep: Sequence[str], calibration: str, count: int) -> Rung:
+    def _giving_back(self, keep: Sequence[str], calibration: str) -> Rung:
         return self._rung(
             "int8-mixed",
-            (
-                f"static int8 ({calibration})",
-                f"{len(graph.given_back(graph.layers(self._source), keep))} of {count} layers in float",
-            ),
+            (f"static int8 ({calibration})", giving_back.words(self._source, keep)),
             lambda path: static.quantize(self._source, path, self._calibration, calibration, keep),
         )
+
+
+def _is_kept(rung: Rung) -> bool:
+    return rung.kept

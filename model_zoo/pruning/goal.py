@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model_zoo.building.counts import counted
 from model_zoo.building.recipe import Prune
 from model_zoo.building.trained import Context, Trained
-from model_zoo.exporting.counts import counted
 from model_zoo.pruning import channels
 
 UNITS = {

@@ -9,9 +9,9 @@ from typing import Any
 
 from edgerig.errors import ConfigError, ModelError
 from model_zoo.backbones import registry
+from model_zoo.building.counts import counted
 from model_zoo.building.recipe import Prune
 from model_zoo.building.trained import Context, Trained
-from model_zoo.exporting.counts import counted
 from model_zoo.pruning import channels, gradients
 from model_zoo.pruning.goal import Goal, fewest
 from model_zoo.pruning.kept import kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgerig.errors import ConfigError, ModelError
 from model_zoo.building.recipe import Format, Quantize
 from model_zoo.exporting.quiet import quiet
-from model_zoo.ladder import giving_back, graph
+from model_zoo.ladder import giving_back
 from model_zoo.ladder import static as qdq
 from model_zoo.ladder.fidelity import Bound, Loss, loss
 from model_zoo.quantizing import onnx_tools, openvino_tools, tflite_tools
@@ -114,25 +114,18 @@ def _mixed(kind: Format, task: Task, judge: Judge) -> Quantized:
 
     Which these are is found out on ONNX for all formats: it alone shows the answers of all layers.
     """
-    made: dict[int, Loss] = {}
-    worst: list[str] = []
 
-    def good(count: int) -> bool:
+    def made(keep: Sequence[str]) -> Loss:
         with quiet(f"it cannot be quantized (mixed, {kind})"):
-            TOOLS[kind].static(task, tuple(worst[:count]))
-        made[count] = judge(task.target)
-        return not made[count].reason
+            TOOLS[kind].static(task, tuple(keep))
+        return judge(task.target)
 
-    if good(0):
-        return Quantized(("static int8",), made[0])
+    whole = made(())
+    if not whole.reason:
+        return Quantized((TECHNIQUES["static"],), whole)
     with quiet("the layers that int8 breaks cannot be found out"):
-        whole = task.prepared.with_name("whole.onnx")
-        qdq.quantize(task.prepared, whole, task.plain, "minmax")
-        worst.extend(qdq.worst_layers(task.prepared, whole, task.plain))
-    count = giving_back.fewest(len(worst), good)
-    if count is None:
-        return Quantized(("static int8",), made[giving_back.most_of(len(worst))])
-    if list(made)[-1] != count:
-        good(count)  # the file that stands there is that of the last trial
-    back = graph.given_back(graph.layers(task.prepared), worst[:count])
-    return Quantized(("static int8", f"{len(back)} of {len(worst)} layers in float"), made[count])
+        plain = task.prepared.with_name("whole.onnx")
+        qdq.quantize(task.prepared, plain, task.plain, "minmax")
+        worst = qdq.worst_layers(task.prepared, plain, task.plain)
+    keep, lost = giving_back.mended(worst, made, lambda loss: not loss.reason)
+    return Quantized((TECHNIQUES["static"], giving_back.words(task.prepared, keep)), lost)

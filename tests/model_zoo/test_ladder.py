@@ -130,6 +130,15 @@ def test_a_broken_rung_is_thrown_out_and_mended_by_its_worst_layers(tmp_path: Pa
     assert not (tmp_path / "out" / ".work").exists()
 
 
+def test_what_cannot_be_mended_says_so_and_names_its_file(tmp_path: Path, split: Path) -> None:
+    built = ladder(net(tmp_path, drown=10_000.0), split, tmp_path / "out")
+    built._bound = Bound(auc_drop=-2.0)
+    mixed = built._mixed(built._static("minmax"))
+    assert mixed.reason == "with 3 of 6 layers in float it still loses too much"
+    assert mixed.path is not None  # who throws it out removes it
+    assert mixed.path.exists()
+
+
 def test_a_layer_takes_along_what_works_on_its_output(tmp_path: Path) -> None:
     graph.prepared(net(tmp_path), tmp_path / "ready.onnx")
     found = graph.layers(tmp_path / "ready.onnx")

@@ -17,11 +17,11 @@ from onnx import numpy_helper
 
 from edgerig.errors import ConfigError, ModelError
 from harness.models import onnx_facts, openvino_facts
+from model_zoo.building.counts import counted
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Qat, Train
 from model_zoo.building.trained import Context, Trained
 from model_zoo.exporting import parity
-from model_zoo.exporting.counts import counted
 from model_zoo.exporting.workshop import Workshop
 from model_zoo.ladder import fidelity
 from model_zoo.quantizing import aware, rounding, tracing

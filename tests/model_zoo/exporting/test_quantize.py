@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,18 @@ def test_the_search_finds_the_least_number(enough: int, found: int | None) -> No
     assert giving_back.fewest(20, good) == found
     assert len(tried) <= 8
     assert max(tried) <= 10
+
+
+@pytest.mark.parametrize(("enough", "given"), [(1, 1), (3, 3), (7, 7), (10, 10), (11, 10)])
+def test_the_file_that_stands_there_is_that_of_the_fewest_layers(enough: int, given: int) -> None:
+    layers, made = [f"layer{place}" for place in range(20)], list[int]()
+
+    def make(keep: Sequence[str]) -> int:
+        made.append(len(keep))
+        return len(keep)
+
+    assert giving_back.mended(layers, make, lambda count: count >= enough) == (layers[:given], given)
+    assert made[-1] == given
 
 
 def test_layers_are_told_by_their_place_and_their_size(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from model_zoo.building.counts import counted
 from model_zoo.building.recipe import Prune
-from model_zoo.exporting.counts import counted
 from model_zoo.pruning import channels, layers
 from model_zoo.pruning.channels import Graph, Slice
 from tests.model_zoo.training.conftest import INPUT

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from edgerig.errors import ConfigError, ModelError
 from model_zoo.backbones import registry
+from model_zoo.building.counts import counted
 from model_zoo.building.faces import TrainingFaces
 from model_zoo.building.recipe import Prune
 from model_zoo.building.store import Store
 from model_zoo.building.trained import Context, Trained
-from model_zoo.exporting.counts import counted
 from model_zoo.pruning import structured
 from model_zoo.pruning.channels import Graph
 from model_zoo.pruning.goal import fewest
