@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgerig import toml
 from edgerig.errors import ConfigError
@@ -32,7 +32,7 @@ class RunTable(Table):
 
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
     faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
-    targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names of targets")
+    targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names or tags of targets")
     runtimes: tuple[str, ...] = Field(
         (), description="with ==VERSION or without; that of a variant's format by default"
     )
@@ -64,14 +64,6 @@ class RunTable(Table):
         0, description="how many targets may be missing of a night, or which"
     )
     silent_nights: Positive = Field(3, description="nights without a report after which a cell is an alarm")
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        names = () if isinstance(self.missing_ok, int) else self.missing_ok
-        unknown = [name for name in names if name not in self.targets]
-        if unknown:
-            raise ValueError(f"missing_ok names '{unknown[0]}', which is not among the targets of the run")
-        return self
 
 
 class Store(Table):
@@ -108,12 +100,29 @@ class Workspace:
 
     def target(self, name: str) -> Target:
         """Return a target by name; raises ConfigError."""
-        target = profile.resolve(name, self.config.targets, str(self.path or NAME))
+        target = profile.resolve(name, self.config.targets, str(self.path or NAME), self._tags())
         settings, here = target.settings, self.folder.absolute()
         paths: dict[str, object] = {"wheels": tuple(str(here / pattern) for pattern in settings.wheels)}
         if settings.native is not None:
             paths["native"] = here / settings.native
         return target.model_copy(update={"settings": settings.model_copy(update=paths)})
+
+    def targets(self, words: Iterable[str]) -> list[Target]:
+        """Return the targets that words mean, each once: a name, or a tag, which stands for all that have it."""
+        return [self.target(name) for name in self._named(words)]
+
+    def _named(self, words: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for word in words for name in self._meant(word)))
+
+    def _meant(self, word: str) -> Sequence[str]:
+        """Return the names that a word stands for: a name outranks a tag, and what is neither stays as it is."""
+        tagged = [name for name in self.config.targets if word in self.target(name).settings.tags]
+        return tagged if tagged and word not in self.target_names() else [word]
+
+    def _tags(self) -> list[str]:
+        """Return the tags as they are written, of which one may be nearest to a name that is none."""
+        written = [table.get("tags", ()) for table in self.config.targets.values()]
+        return [str(tag) for tags in written if isinstance(tags, list) for tag in tags]
 
     def target_names(self) -> list[str]:
         """Return all targets that a run can name, the configured ones first."""
@@ -133,8 +142,23 @@ class Workspace:
                 "variants": tuple(self._resolved(word) for word in table.variants),
                 "faces": str(self.folder / table.faces) if table.faces else None,
                 "baseline": self._resolved(table.baseline) if table.baseline else None,
+                "missing_ok": self._may_be_missing(name),
             }
         )
+
+    def _may_be_missing(self, name: str) -> int | tuple[str, ...]:
+        """Return missing_ok of [runs.NAME] by names; raises ConfigError where one is no target of that run.
+
+        It says so of the file alone: an option of the command line may choose fewer targets.
+        """
+        table = self.config.runs[name]
+        if isinstance(table.missing_ok, int):
+            return table.missing_ok
+        there, names = self._named(table.targets), self._named(table.missing_ok)
+        if unknown := [entry for entry in names if entry not in there]:
+            sentence = f"missing_ok names '{unknown[0]}', which is not among the targets of the run."
+            raise ConfigError(f"{self.path or NAME}: runs.{name}: {sentence}")
+        return names
 
     def _resolved(self, word: str) -> str:
         beside = self.folder / word
@@ -171,6 +195,7 @@ def load(path: Path | None) -> Workspace:
     limits.check(workspace.config.budgets, workspace.target_names(), f"{found}: budgets")
     for name, run in workspace.config.runs.items():
         limits.check(run.budgets, workspace.target_names(), f"{found}: runs.{name}.budgets")
+        workspace.run_table(name)
     return workspace
 
 
@@ -183,6 +208,7 @@ def json_schema() -> dict[str, Any]:
         "type": "string",
         "enum": profile.shipped(),
         "default": profile.DEFAULT,
+        "description": "the profile that this table is put on top of",
     }
     schema["properties"]["targets"]["additionalProperties"] = target
     schema["properties"]["budgets"] |= limits.json_schema()

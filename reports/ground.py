@@ -79,10 +79,6 @@ class Ground:
         unmet = {check.cell for check in self.run.budgets if check.verdict is not Judgement.MET}
         return [cell for cell in self.worth if cell.id in unmet]
 
-    def rival(self, cell: Cell) -> Cell | None:
-        """Return what a cell is held against: what it was made of, else the best."""
-        return self.ancestor(cell) or self.best(cell)
-
     def ancestor(self, cell: Cell) -> Cell | None:
         """Return the cell of the nearest ancestor that was measured, the one whose setting is most like this one's."""
         parents = {variant.name: variant.parent for variant in self.run.variants}

@@ -26,8 +26,11 @@ def sentences(run: Run, target: str, timed: Sequence[Cell]) -> list[str]:
     """
     ground = Ground(run, target, tuple(timed))
     if not ground.worth:
-        return [_nothing_learned(ground)]
-    return [part for part in (_finding(ground), _faster(ground), _limits(ground), _unlearned(ground)) if part]
+        return [part for part in (*_nothing_learned(ground), _doubt(ground, ground.timed)) if part]
+    pair = _pair(ground)
+    said, cells = _finding(ground, pair)
+    more = (_doubt(ground, cells), _faster(ground, pair), _limits(ground), _unlearned(ground))
+    return [part for part in (*said, *more) if part]
 
 
 # --- cells in words ---
@@ -41,6 +44,8 @@ def _count(ground: Ground, cells: Sequence[Cell]) -> str:
 
 def _lead(ground: Ground) -> str:
     """Return what the leaders are: "the fastest of 6 variants"."""
+    if len(ground.pool) == 1:
+        return "the only candidate"
     able = " that meet all budgets" if ground.unmet and ground.field.able else ""
     if len(ground.near) < len(ground.pool):
         return f"the fastest within {AFFORDABLE:.0f} points of the best AUC" + (f" of those{able}" if able else "")
@@ -72,55 +77,68 @@ def _named(ground: Ground, cells: Sequence[Cell]) -> tuple[list[str], str]:
 
 # --- the leader ---
 
-
-def _finding(ground: Ground) -> str:
-    leaders = ground.leaders
-    if len(leaders) > 1:
-        return _no_difference(ground)
-    leader = leaders[0]
-    if rival := ground.rival(leader):
-        return Pair(ground, leader, rival).sentence()
-    return _alone(ground, leader) if len(ground.pool) == 1 else _first(ground, leader)
+Said = tuple[list[str], list[Cell]]  # sentences, and the cells that they are about
 
 
-def _alone(ground: Ground, cell: Cell) -> str:
+def _pair(ground: Ground) -> Pair | None:
+    """Return a leader, and what it was made of; where none has an ancestor, the best instead."""
+    for find in (ground.ancestor, ground.best):
+        for cell in ground.leaders:
+            if rival := find(cell):
+                return Pair(ground, cell, rival)
+    return None
+
+
+def _finding(ground: Ground, pair: Pair | None) -> Said:
+    if len(ground.leaders) > 1:
+        return _no_difference(ground, pair)
+    if pair:
+        return [pair.sentence()], [pair.cell, pair.other]
+    return _alone(ground) if len(ground.pool) == 1 else _first(ground)
+
+
+def _alone(ground: Ground) -> Said:
+    (cell,) = ground.pool
     (name,), where = _named(ground, [cell])
     scored = f" with an AUC of {auc(cell):.3f}" if auc(cell) is not None else ""
-    return f"{name} takes {number(p50(cell))} ms a frame (p50) {where}{scored}.{_doubt(ground, [cell])}"
+    lead = f", {_lead(ground)}," if len(ground.timed) > 1 else ""
+    return [f"{name}{lead} takes {number(p50(cell))} ms a frame (p50) {where}{scored}."], [cell]
 
 
-def _first(ground: Ground, leader: Cell) -> str:
+def _first(ground: Ground) -> Said:
     """Return that the leader is the fastest, and which one comes next."""
+    leader = ground.leaders[0]
     cells = [leader, *(cell for cell in ground.near if cell is not leader)][:2]
     (name, *next_), where = _named(ground, cells)
     rated = f", AUC {auc(leader):.3f}" if auc(leader) is not None else ""
     then = f", then {next_[0]} {number(p50(cells[1]))} ms" if next_ else ""
-    told = f"p50 {number(p50(leader))} ms{rated}{then}"
-    return f"{name} is {_lead(ground)} {where} ({told}).{_doubt(ground, cells)}"
+    return [f"{name} is {_lead(ground)} {where} (p50 {number(p50(leader))} ms{rated}{then})."], cells
 
 
-def _no_difference(ground: Ground) -> str:
+def _no_difference(ground: Ground, pair: Pair | None) -> Said:
     """Return that some are as fast as each other, and what one of them gains and loses."""
     leaders = ground.leaders
-    first = next((c for find in (ground.ancestor, ground.best) for c in leaders if find(c)), leaders[0])
-    rival = ground.rival(first)
+    first = pair.cell if pair else leaders[0]
     ordered = [first, *(cell for cell in leaders if cell is not first)]
-    pair = Pair(ground, first, rival) if rival else None
-    known = [*ordered, *([rival] if rival and pair and pair.tells else [])]
-    names, where = _named(ground, known)
+    cells = [*ordered, pair.other] if pair and pair.tells else ordered
+    names, where = _named(ground, cells)
     more = [f"{len(ordered) - _NAMED} more"] if len(ordered) > _NAMED else []
     *most, last = names[: min(len(ordered), _NAMED)] + more
     lead = f", {_lead(ground)}," if len(leaders) < len(ground.timed) else ""
-    told = f"No difference in time is shown between {', '.join(most)} and {last}{lead} {where} ({_times(ordered)})"
-    gain = pair.besides(names[0], names[-1]) if pair else ""
-    return f"{told}{gain}.{_doubt(ground, known)}"
+    told = f"No difference in time is shown between {', '.join(most)} and {last}{lead} {where} ({_reach(ordered)})"
+    if pair and pair.tells:
+        return [f"{told}.", pair.besides(names[0], names[-1])], cells
+    cost = pair.cost() if pair and len(leaders) == 2 else ""
+    return [f"{told}; {names[0]} {cost}." if cost else f"{told}."], cells
 
 
-def _times(cells: Sequence[Cell]) -> str:
+def _reach(cells: Sequence[Cell]) -> str:
+    """Return the times of two, or from which to which those of some reach, with their AUCs."""
     if len(cells) == 2:
         return f"p50 {number(p50(cells[0]))} and {number(p50(cells[1]))} ms"
-    found = sorted(map(p50, cells))
-    return f"p50 {number(found[0])} to {number(found[-1])} ms"
+    times, rates = sorted(map(p50, cells)), sorted(rate for cell in cells if (rate := auc(cell)) is not None)
+    rated = f", AUC {rates[0]:.3f} to {rates[-1]:.3f}" if rates else ""
+    return f"p50 {number(times[0])} to {number(times[-1])} ms{rated}"
 
 
 @dataclass(frozen=True)
@@ -164,15 +182,12 @@ class Pair:
         else:
             told = f"No difference in time is shown between {one}{lead} and {other} {tail}"
             told += f"; {one} {cost}" if cost else ""
-        return f"{told}.{_doubt(self.ground, [self.cell, self.other])}"
+        return f"{told}."
 
     def besides(self, one: str, other: str) -> str:
-        """Return the same, given the names, as the second half of a sentence that has told the cell's time."""
-        cost = self.cost()
-        if self.other in self.ground.leaders:
-            return f"; {one} {cost}" if cost else ""
-        gain = f"; {one} {self._speed()} {other} (p50 {number(p50(self.other))} ms)" + (f" and {cost}" if cost else "")
-        return gain if self.tells else ""
+        """Return the same, given the names, as a sentence after one that has told the cell's time and place."""
+        cost = f" and {cost}" if (cost := self.cost()) else ""
+        return f"{one} {self._speed()} {other} (p50 {number(p50(self.other))} ms){cost}."
 
     def _speed(self) -> str:
         if self.ratio > 1:
@@ -194,10 +209,10 @@ class Pair:
 # --- what else must be known ---
 
 
-def _faster(ground: Ground) -> str:
+def _faster(ground: Ground, pair: Pair | None) -> str:
     """Return what is faster than the leader, and why it was not chosen: one that might be shipped, one that may not."""
     leader, reasons = ground.leaders[0], {left.cell: left.reason.partition(":")[0] for left in ground.field.left_out}
-    told = ground.rival(leader) if len(ground.leaders) == 1 else None
+    told = pair.other if pair and (len(ground.leaders) == 1 or pair.tells) else None
     parts: dict[bool, str] = {}
     for cell in ground.faster():
         name = _named(ground, [leader, cell])[0][1]
@@ -220,13 +235,12 @@ def _unlearned(ground: Ground) -> str:
     return f"{told} not shown to tell fakes from real faces."
 
 
-def _nothing_learned(ground: Ground) -> str:
+def _nothing_learned(ground: Ground) -> list[str]:
     """Return what can be said of cells that learned nothing: times and sizes."""
     best = max(ground.timed, key=lambda cell: auc(cell) or 0.0)
     (name,), _ = _named(ground, [best])
     none = f"No variant is shown to tell fakes from real faces on {ground.target}"
-    told = f"{none}: the best AUC is {auc_in_words(best)}, of {name}. By time and size alone, "
-    return told + _fastest_and_smallest(ground) + _doubt(ground, ground.timed)
+    return [f"{none}: the best AUC is {auc_in_words(best)}, of {name}.", _fastest_and_smallest(ground)]
 
 
 def _fastest_and_smallest(ground: Ground) -> str:
@@ -234,7 +248,9 @@ def _fastest_and_smallest(ground: Ground) -> str:
     small = min(ground.timed, key=lambda cell: (ground.run.variant(cell.key.variant).bytes, cell is not first))
     (name,), where = _named(ground, [first])
     time, size = f"p50 {number(p50(first))} ms", f"{figures.megabytes(ground.run, small)} MB"
-    lead = f"{name} is the fastest {where}" + (f", no difference to {len(alike)} more shown," if alike else "")
+    lead = f"By time and size alone, {name} is the fastest {where}" + (
+        f", no difference to {len(alike)} more shown," if alike else ""
+    )
     if small is first:
         return f"{lead} and the smallest ({time}, {size})."
     return f"{lead} ({time}), and {small.key.variant} the smallest ({size})."
@@ -246,7 +262,7 @@ def _doubt(ground: Ground, cells: Sequence[Cell]) -> str:
     if ground.run.method.setting == "quick":
         labels.discard(Trust.UNDER_SAMPLED)
     doubts = [str(label) for label in _DOUBTS if label in labels]
-    return f" These times are {' and '.join(doubts)}." if doubts else ""
+    return f"These times are {' and '.join(doubts)}." if doubts else ""
 
 
 def _ratio(ratio: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -85,81 +85,93 @@ class Heat(Table):
 
 
 class Profile(Table):
-    """A device, or a kind of devices.
+    """A device, or a kind of devices."""
 
-    Attributes:
-        description: for people.
-        transport: how bytes get there.
-        address: for `ssh` `[user@]host[:port]` or an alias of ~/.ssh/config; for `adb` a serial, `host:port`, or "" for
-            the only phone.
-        via: for `adb`, `[user@]host[:port]` of the host that the phone is plugged into.
-        architecture: what `uname -m` must say, "" for any.
-        python: the Python that runs the agent; None is the controller's own, for `local`.
-        environment: "system" uses that Python as it is found; "venv" makes an environment of its own on top of it, from
-            wheels that the controller sends; "bundle" sends a Python of ours, for devices that have none.
-        launcher: words put before each Python that is started there, e.g. of an emulator or of `nice`.
-        index: for environment "venv", address of the package index that is asked for the runtimes, and for them alone.
-        wheels: the same as files on this machine, beginning at edgerig.toml; "*" is allowed.
-        packages: what pip is asked for instead of a runtime's own package, e.g. { onnxruntime = "onnxruntime-gpu" }.
-        runtimes: which to use when a run names none, with ==VERSION or without; () is that of the variant's format.
-        affinity: processors to measure on; None is as found.
-        cores: the same by kind, "little" (those of least capacity), "big" (all others) or "all", as the device says;
-            or a mask ("0xf0"), or a list.
-        battery_min: per cent below which a device is left alone.
-        native: a `benchmark_model` of TensorFlow Lite for that device, run beside for .tflite variants.
-        memory_limit_mb: most address space of a measuring process, in MiB.
-        deadline_s: most seconds for loading a model and one frame; longer jobs add what their frames may take.
-        build_deadline_s: most seconds for a provider to compile a model, as TensorRT does.
-        allow_fallback: a provider other than the asked one is no failure.
-        emulated: its times say nothing of a real device.
-        emulator: what emulates it, where edgerig starts that: "qemu-user" runs ARM's programs on this machine's kernel,
-            "qemu-system" boots a whole machine, which the transport `machine` reaches.
-        cpu: the processor that is emulated, by qemu's name.
-        counts_instructions: the clock goes on by 1 ns for each instruction, whatever the time: for "qemu-system".
-        cache_mb: most MB of models and faces that are kept there; what was not used for the longest time goes first.
-        tags: for choosing several targets.
-        hub: what it hangs on with others (a USB hub, a switch, a power strip): those lost together are one incident.
-        faults: what the fake transport breaks.
-        set: what is changed while it is measured.
-        vitals: what to watch.
-        found: what to read once when the device is reached, for the report.
-        notes: what every report says of such a device.
-        heat: how cool the device has to be before a round begins; None: rounds never wait.
-    """
-
-    description: str = ""
-    transport: Literal["local", "ssh", "adb", "machine", "fake"] = "local"
-    address: str = ""
-    via: str = ""
-    architecture: str = ""
-    python: str | None = None
-    environment: Literal["system", "venv", "bundle"] = "system"
-    launcher: tuple[str, ...] = ()
-    index: Annotated[str, Field(pattern=r"^((https?|file)://[^\s@]+)?$")] = ""  # passwords: ~/.netrc, which pip reads
-    wheels: tuple[str, ...] = ()
-    packages: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(default_factory=dict)
-    runtimes: tuple[str, ...] = ()
-    affinity: tuple[int, ...] | None = None
-    cores: str | tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    battery_min: Annotated[int, Field(ge=0, le=100)] = 0
-    native: Path | None = None
-    memory_limit_mb: Annotated[int, Field(ge=64)] | None = None
-    deadline_s: Annotated[float, Field(gt=0)] = 60.0
-    build_deadline_s: Annotated[float, Field(gt=0)] = 1800.0
-    allow_fallback: bool = False
-    emulated: bool = False
-    emulator: Literal["", "qemu-user", "qemu-system"] = ""
-    cpu: str = ""
-    counts_instructions: bool = False
-    cache_mb: Annotated[int, Field(ge=1)] = 2048
-    tags: tuple[str, ...] = ()
-    hub: str = ""
-    faults: tuple[Fault, ...] = ()
-    set: Set = Set()
-    vitals: dict[str, Vital] = Field(default_factory=dict)
-    found: dict[str, Vital] = Field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    heat: Heat | None = None
+    description: str = Field("", description="for people")
+    transport: Literal["local", "ssh", "adb", "machine", "fake"] = Field("local", description="how bytes get there")
+    address: str = Field(
+        "",
+        description="for ssh [user@]host[:port] or an alias of ~/.ssh/config; for adb a serial, host:port, or nothing "
+        "for the only phone",
+    )
+    via: str = Field("", description="for adb: [user@]host[:port] of the host that the phone is plugged into")
+    architecture: str = Field("", description="what `uname -m` must say; any by default")
+    python: str | None = Field(
+        None, description="the Python that runs the agent; python3 by default, the controller's own on this machine"
+    )
+    environment: Literal["system", "venv", "bundle"] = Field(
+        "system",
+        description="system: that Python as it is found; venv: an environment of its own on top of it, from wheels "
+        "that the controller sends; bundle: a Python of ours, for devices that have none",
+    )
+    launcher: tuple[str, ...] = Field(
+        (), description='words before each Python that is started there, e.g. ["nice", "-n", "5"]'
+    )
+    # Passwords have no place here: ~/.netrc is where pip reads them.
+    index: Annotated[str, Field(pattern=r"^((https?|file)://[^\s@]+)?$")] = Field(
+        "", description="for venv: address of the package index that is asked for the runtimes, and for them alone"
+    )
+    wheels: tuple[str, ...] = Field(
+        (), description='the same as files on this machine, beginning at edgerig.toml; "*" is allowed'
+    )
+    packages: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]] = Field(
+        default_factory=dict,
+        description='asked of pip in the place of a runtime, e.g. { onnxruntime = "onnxruntime-gpu" }',
+    )
+    runtimes: tuple[str, ...] = Field(
+        (), description="with ==VERSION or without, where a run names none; that of the variant's format by default"
+    )
+    affinity: tuple[int, ...] | None = Field(None, description="processors to measure on; as found by default")
+    cores: str | tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        description="the same by kind: little (those of least capacity), big (all others) or all, as the device says; "
+        "or a mask such as 0xf0, or a list",
+    )
+    battery_min: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="per cent below which the device is left alone"
+    )
+    native: Path | None = Field(
+        None, description="a `benchmark_model` of TensorFlow Lite for that device, run beside for .tflite variants"
+    )
+    memory_limit_mb: Annotated[int, Field(ge=64)] | None = Field(
+        None, description="most address space of a measuring process, MiB; more is out of memory"
+    )
+    deadline_s: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="most seconds to load a model and run a frame; longer jobs add what their frames may take"
+    )
+    build_deadline_s: Annotated[float, Field(gt=0)] = Field(
+        1800.0, description="most seconds for a provider to compile a model, as TensorRT does"
+    )
+    allow_fallback: bool = Field(False, description="a provider other than the one asked for is no failure")
+    emulated: bool = Field(False, description="its times say nothing of a real device")
+    emulator: Literal["", "qemu-user", "qemu-system"] = Field(
+        "",
+        description="what edgerig emulates it by: qemu-user runs ARM's programs on this machine's kernel, qemu-system "
+        "boots a whole machine, for the transport machine",
+    )
+    cpu: str = Field("", description="the processor that is emulated, by qemu's name")
+    counts_instructions: bool = Field(
+        False, description="for qemu-system: the clock goes on by 1 ns for each instruction, whatever the time"
+    )
+    cache_mb: Annotated[int, Field(ge=1)] = Field(
+        2048, description="most MB of models and faces that are kept there; what was not used for longest goes first"
+    )
+    tags: tuple[str, ...] = Field((), description="words that name it together with others: --target TAG")
+    hub: str = Field(
+        "", description="what it hangs on with others (a USB hub, a switch): those lost together are one incident"
+    )
+    faults: tuple[Fault, ...] = Field((), description="for the transport fake: what breaks, for rehearsals")
+    set: Set = Field(Set(), description="what is changed while it is measured, and put back")
+    vitals: dict[str, Vital] = Field(
+        default_factory=dict, description="what to watch: before, during and after each round"
+    )
+    found: dict[str, Vital] = Field(
+        default_factory=dict, description="what to read once, when it is reached, for the report"
+    )
+    notes: tuple[str, ...] = Field((), description="what every report says of such a device")
+    heat: Heat | None = Field(
+        None, description="how cool it has to be before a round begins; rounds never wait by default"
+    )
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -243,15 +255,24 @@ def standalone() -> list[str]:
     return [name for name in shipped() if toml.load(SHIPPED / f"{name}.toml").get("transport", "local") in ways]
 
 
-def resolve(name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml") -> Target:
+def resolve(
+    name: str, tables: Mapping[str, Mapping[str, Any]], where: str = "edgerig.toml", others: Iterable[str] = ()
+) -> Target:
     """Return a target by name: one of the configuration's `[targets.NAME]`, or a shipped profile.
+
+    Args:
+        name: of the target.
+        tables: `[targets]` of the configuration.
+        where: the file, for sentences.
+        others: words that stand for targets as well, and may have been meant.
 
     Raises:
         ConfigError: there is none, it extends what is not there, or a key is wrong.
     """
     if name not in tables and name not in shipped():
         known = [*tables, *standalone()]
-        raise ConfigError(f"there is no target '{name}'.", toml.nearest(name, known) or f"Known: {', '.join(known)}.")
+        near = toml.nearest(name, [*known, *others])
+        raise ConfigError(f"there is no target '{name}'.", near or f"Known: {', '.join(known)}.")
     table = dict(tables.get(name, {"extends": name}))
     base = table.pop("extends", DEFAULT)
     if base not in shipped():

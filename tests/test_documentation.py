@@ -11,6 +11,7 @@ import click
 import pytest
 
 from harness.cli import cli
+from targets import vitals
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,6 +56,11 @@ def test_documented_commands_exist(page: str, line: str) -> None:
 def test_a_command_that_does_not_exist_would_be_found(line: str) -> None:
     with pytest.raises(click.UsageError):
         parse(line)
+
+
+def test_the_parsers_of_vitals_are_all_told() -> None:
+    page = (ROOT / "docs" / "devices.md").read_text()
+    assert [name for name in vitals.PARSERS if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -29,7 +29,7 @@ def doctor(targets: tuple[str, ...], every: bool, config_path: Path | None, as_j
     """
     space = common.workspace(config_path)
     names = tuple(space.config.targets) or (profile.DEFAULT,) if every else targets or (profile.DEFAULT,)
-    wanted = [space.target(name) for name in names]
+    wanted = space.targets(names)
     console = Console(width=None if sys.stdout.isatty() else 120)
     steps = []
     for target in wanted:

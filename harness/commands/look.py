@@ -21,13 +21,13 @@ from targets.profile import Target
 
 
 @click.command()
-@click.argument("run_name", metavar="RUN")
+@click.argument("run_name", metavar="[RUN]", default="latest")
 @common.several("--format", "formats", of=Words(), help=f"Of {', '.join(FORMATS)}.  [default: json, csv, html]")
 @common.summary_option
 @common.out_option
 @common.config_option
 def report(run_name: str, formats: tuple[str, ...], summary: bool, out: Path | None, config_path: Path | None) -> int:
-    """Render the files of RUN again from its journal, without measuring."""
+    """Render the files of RUN, by default "latest", again from its journal, without measuring."""
     common.known_formats(formats)
     page = common.summary_page() if summary else None
     folder = workflow.find_run(common.runs_folder(common.workspace(config_path), out), run_name)
@@ -39,7 +39,7 @@ def report(run_name: str, formats: tuple[str, ...], summary: bool, out: Path | N
 
 
 @click.command()
-@click.argument("run_name", metavar="RUN", default="latest")
+@click.argument("run_name", metavar="[RUN]", default="latest")
 @common.out_option
 @common.config_option
 @common.json_option

@@ -38,7 +38,7 @@ def leases(targets: tuple[str, ...], config_path: Path | None, as_json: bool) ->
     space = common.workspace(config_path)
     names = targets or tuple(space.config.targets) or (profile.DEFAULT,)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        rows = list(pool.map(_row, [space.target(name) for name in names]))
+        rows = list(pool.map(_row, space.targets(names)))
     if as_json:
         common.print_json(rows)
     else:
@@ -98,7 +98,7 @@ def clean(targets: tuple[str, ...], config_path: Path | None, as_json: bool, **o
 
 
 def _clean(space: Workspace, targets: Sequence[str], as_json: bool) -> int:
-    wanted = [space.target(name) for name in targets]
+    wanted = space.targets(targets)
     rows = []
     for target in wanted:
         rows.append({"target": target.name, "freed_mb": round(cleaning.clean(target) * 1024 / 1e6, 1)})
@@ -181,7 +181,7 @@ def provision(targets: tuple[str, ...], fresh: bool, config_path: Path | None, a
     """
     space = common.workspace(config_path)
     rows = []
-    for target in [space.target(name) for name in targets]:
+    for target in space.targets(targets):
         done = _provisioned(target, fresh)
         own = {spec: _environment(environment) for spec, environment in done.own.items()}
         rows.append({"target": target.name, **_environment(done), "own": own, "refused": dict(done.refused)})

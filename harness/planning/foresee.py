@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.planning.plan import Plan
 from reports import power
@@ -63,12 +63,22 @@ def _drop(plan: Plan, target: str, limit: float) -> Told:
 
 
 def _orphans(plan: Plan, target: str) -> Told:
-    """Yield the variants whose parents are not measured beside them."""
+    """Yield the variants of which no ancestor is measured beside them."""
+    parents = {variant.info.name: variant.info.parent for variant in plan.variants}
     there = {cell.key.variant for cell in plan.cells_on(target) if not cell.unsupported}
     for name in sorted(there):
-        parent = plan.variant(name).info.parent
-        if parent and parent not in there:
-            yield f"auc_drop of {name} is not measured: its parent {parent} is not in this run."
+        parent = parents[name]
+        if parent and not there & _ancestors(name, parents):
+            away = "is not measured here" if parent in parents else "is not in this run"
+            yield f"auc_drop of {name} is not measured: its parent {parent} {away}."
+
+
+def _ancestors(name: str, parents: Mapping[str, str]) -> set[str]:
+    """Return what a variant was made of, as far as the run's variants tell; none is made of itself."""
+    found = [name]
+    while (name := parents.get(name, "")) and name not in found:
+        found.append(name)
+    return set(found[1:])
 
 
 def _percentile(plan: Plan, target: str, name: str, limit: float) -> Told:

@@ -209,7 +209,7 @@ def make(
         UserError: something that was asked for is not there or makes no sense; nothing was measured.
     """
     variants = [planned_variant(variant) for variant in select.variants(table.variants)]
-    targets = [workspace.target(target) for target in dict.fromkeys(table.targets)]
+    targets = workspace.targets(table.targets)
     for names in (table.runtimes, *(target.settings.runtimes for target in targets)):
         _refuse_unknown_runtimes(names)
     _refuse_missing_files(targets)

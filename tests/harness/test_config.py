@@ -107,6 +107,44 @@ def test_what_is_wrong_is_named_when_the_file_is_read(tmp_path: Path, text: str,
     assert advice.startswith(hint)
 
 
+LAB = """
+[targets.one]
+tags = ["lab"]
+[targets.two]
+tags = ["lab", "two"]
+[targets.lab2]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("lab",), ["one", "two"]),
+        (("lab", "two"), ["one", "two"]),  # the target two, not those with the tag of that name; each once
+        (("two",), ["two"]),
+        (("x86", "lab"), ["x86", "one", "two"]),
+    ],
+)
+def test_a_tag_stands_for_all_targets_that_have_it(tmp_path: Path, words: tuple[str, ...], names: list[str]) -> None:
+    space = config.load(written(tmp_path, LAB + "[targets.three]\ntags = ['two']\n"))
+    assert [target.name for target in space.targets(words)] == names
+
+
+def test_what_is_neither_a_target_nor_a_tag_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    space = config.load(written(tmp_path, LAB.replace('"lab"', '"rack"')))
+    with pytest.raises(ConfigError, match="there is no target 'rakc'") as caught:
+        space.targets(("rakc",))
+    assert caught.value.hint == "Did you mean 'rack'?"
+
+
+def test_devices_that_may_be_missing_are_held_against_the_targets_of_their_run(tmp_path: Path) -> None:
+    run = "[runs.a]\ntargets = ['lab']\nmissing_ok = ['{}']\n"
+    assert config.load(written(tmp_path, LAB + run.format("one"))).run_table("a").missing_ok == ("one",)
+    assert config.load(written(tmp_path, LAB + run.format("lab"))).run_table("a").missing_ok == ("one", "two")
+    said, _ = refused(tmp_path, LAB + run.format("lab2"))
+    assert said == "runs.a: missing_ok names 'lab2', which is not among the targets of the run."
+
+
 def test_no_toml_is_told_with_line_and_column(tmp_path: Path) -> None:
     said, _ = refused(tmp_path, "[runs\n")
     assert "is not valid TOML" in said

@@ -11,7 +11,7 @@ from edgerig.errors import ConfigError
 from harness import config
 from harness.config import RunTable
 from harness.planning import foresee, limits, plan
-from harness.planning.plan import Plan
+from harness.planning.plan import Plan, PlannedCell, PlannedVariant
 from tests.support import models
 
 TOML = """
@@ -100,6 +100,30 @@ def planned(folder: Path, faces: Path, **keys: Any) -> Plan:
     models.null_model(folder / "models", "small", keys={"parent": "big"})
     table = RunTable.model_validate({"variants": (str(folder / "models"),), "faces": str(faces), **keys})
     return plan.make(config.Workspace(config.Config(), None), table, packs=folder / "packs")
+
+
+def test_a_grandparent_serves_where_the_parent_is_not_measured(tmp_path: Path, faces: Path) -> None:
+    models.null_model(tmp_path / "models", "big")
+    models.null_model(tmp_path / "models", "middle", keys={"parent": "big"})
+    there = planned(tmp_path, faces, budgets={"auc_drop": 0.2})
+    small = there.model_copy(
+        update={
+            "variants": tuple(_made_of_middle(entry) for entry in there.variants),
+            "cells": tuple(_unsupported(cell, "middle") for cell in there.cells),
+        }
+    )
+    assert foresee.undecidable(small) == []
+    none = small.model_copy(update={"cells": tuple(_unsupported(cell, "big") for cell in small.cells)})
+    assert foresee.undecidable(none) == ["auc_drop of small is not measured: its parent middle is not measured here."]
+
+
+def _made_of_middle(entry: PlannedVariant) -> PlannedVariant:
+    update = {"parent": "middle"} if entry.info.name == "small" else {}
+    return entry.model_copy(update={"info": entry.info.model_copy(update=update)})
+
+
+def _unsupported(cell: PlannedCell, variant: str) -> PlannedCell:
+    return cell.model_copy(update={"unsupported": "no runtime"}) if cell.key.variant == variant else cell
 
 
 @pytest.mark.parametrize(

@@ -118,12 +118,18 @@ def test_resuming_a_finished_run_measures_nothing(finished: Finished) -> None:
     assert (finished.folder / "journal.jsonl").read_bytes() == before
 
 
-def test_a_report_is_rendered_again_without_measuring(finished: Finished) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_a_report_is_rendered_again_without_measuring(finished: Finished, named: bool) -> None:
     report = finished.folder / "report.html"
     first = report.read_bytes()
     report.unlink()
-    finished.workplace.run("report", finished.folder.name[:20])
+    finished.workplace.run("report", *([finished.folder.name[:20]] if named else []))
     assert report.read_bytes() == first
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_a_run_need_not_be_named_says_the_usage(finished: Finished, command: str) -> None:
+    assert "[RUN]" in finished.workplace.run(command, "--help").stdout.splitlines()[0]
 
 
 def test_runs_variants_and_targets_are_listed(finished: Finished) -> None:

@@ -253,3 +253,8 @@ def test_cleaning_runs_asks_first(lab: Lab, workplace: Workplace) -> None:
     assert [row["removed"] for row in workplace.json("clean", "--runs", "--yes")] == [True, True]
     assert [path.name[:8] for path in (workplace.folder / "runs").iterdir()] == ["20260303"]
     assert workplace.json("clean", "--runs") == []
+
+
+def test_a_run_on_some_of_the_targets_needs_not_those_that_may_be_missing(lab: Lab) -> None:
+    there = lab.workplace.json("run", "nightly", "--target", "here", "--dry-run")
+    assert [target["target"] for target in there["targets"]] == ["here"]

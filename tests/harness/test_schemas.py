@@ -93,6 +93,11 @@ def test_the_example_shows_every_key_of_a_run() -> None:
     assert {key for table in runs.values() for key in table} == set(config.RunTable.model_fields)
 
 
+def test_every_key_of_a_target_says_what_it_is() -> None:
+    keys = schemas.schemas()["edgerig.toml.json"]["properties"]["targets"]["additionalProperties"]["properties"]
+    assert [name for name, key in keys.items() if not key.get("description")] == []
+
+
 def test_the_example_of_a_manifest(tmp_path: Path) -> None:
     assert problems("manifest.json", example("my-model.toml")) == []
     for name in ("my-model.toml", "detectors.family.toml"):

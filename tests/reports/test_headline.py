@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from reports import choice
-from reports.headline import headline, sentences
+from reports.ground import Ground
+from reports.headline import headline, sentences, timed
 from reports.records import BudgetCheck, Cell, Judgement, Key, Metric, Outcome, Run, Trust, Variant, Verdict
-from tests.reports.synthetic import QUICK
+from tests.reports.synthetic import QUICK, a_round
 from tests.reports.test_choice import noisy, small
 
 
@@ -123,14 +126,14 @@ def test_where_several_are_not_told_apart_all_are_named_and_what_one_gains(famil
     cells = cell("big", 4.0, 0.95), cell("small", 2.0, 0.94), cell("tiny", 2.01, 0.945)
     assert said(family, *cells) == (
         "No difference in time is shown between small and tiny, the fastest of 3 variants, on x86 at 1 thread "
-        "(p50 2.00 and 2.01 ms); small is 2.0 times as fast as big (p50 4.00 ms) and loses 1.0 points of AUC "
+        "(p50 2.00 and 2.01 ms). small is 2.0 times as fast as big (p50 4.00 ms) and loses 1.0 points of AUC "
         "(0.940 against 0.950; intervals overlap)."
     )
     many = [cell("tiny", 2.0 + n / 1000, 0.945, threads=n) for n in range(1, 6)]
-    assert (
-        "between tiny (1 thread), tiny (2 threads), tiny (3 threads) and 2 more on x86 (p50 2.00 to 2.00 ms)"
-        in said(family, *many)
+    told = (
+        "between tiny (1 thread), tiny (2 threads), tiny (3 threads) and 2 more on x86 (p50 2.00 to 2.00 ms, AUC 0.945"
     )
+    assert told in said(family, *many)
 
 
 def test_each_target_has_its_own_finding(family: Run) -> None:
@@ -164,6 +167,37 @@ def test_what_the_choice_tells_apart_by_its_pairs_the_headline_does_too(run: Run
     apart = small(run, noisy(1.01, 0.03))
     assert choice.choose(apart, "x86").verdict == "undecided"
     assert headline(apart).startswith("No difference in time is shown between ")
+
+
+def test_headline_and_choice_are_never_at_odds(family: Run) -> None:
+    draw, seen = random.Random(1), set()
+    for _ in range(150):
+        cells = [
+            drawn(draw, name, runtime) for name in ("big", "small", "tiny") for runtime in ("onnxruntime", "tflite")
+        ]
+        run = family.model_copy(update={"cells": tuple(cells)})
+        ground = Ground(run, "x86", tuple(timed(run)))
+        picked, said, ids = choice.choose(run, "x86"), sentences(run), {cell.id for cell in ground.near}
+        leads = not said[0].startswith("No difference in time is shown between ")
+        if picked.verdict == "chosen" and picked.cell in ids:
+            assert [cell.id for cell in ground.leaders] == [picked.cell]
+            assert said[0].startswith(run.cell(picked.cell).key.variant)
+        elif picked.verdict == "chosen":  # what is chosen is faster, and loses more
+            name = run.cell(picked.cell).key.variant
+            assert any(part.startswith(f"Faster: {name}") or f" as {name} " in part for part in said)
+        elif set(picked.between) <= ids:
+            assert {cell.id for cell in ground.leaders} == set(picked.between)
+            assert not leads
+        seen.add((picked.verdict, picked.cell in ids))
+    assert len(seen) == 3
+
+
+def drawn(draw: random.Random, name: str, runtime: str) -> Cell:
+    """Return a cell with a drawn time, AUC and noise."""
+    p50, auc = draw.choice([1.0, 1.01, 2.0]), draw.choice([0.90, 0.93, 0.95])
+    made = cell(name, p50, auc, runtime=runtime, spread=draw.choice([0.001, 0.03]))
+    rounds = tuple(a_round(number, p50_ms=p50 * draw.gauss(1, 0.004)) for number in range(1, 7))
+    return made.model_copy(update={"rounds": rounds})
 
 
 # --- nothing learned ---
@@ -251,6 +285,7 @@ def test_doubtful_times_are_said_to_be_so(family: Run) -> None:
     doubtful = cell("big", 2.0, trust=Trust.NOISY), cell("small", 1.0, trust=Trust.UNWATCHED)
     assert said(family, *doubtful).endswith("These times are noisy and unwatched.")
     slowed = said(family, doubtful[0], cell("small", 1.0, trust=Trust.THROTTLED))
+    assert slowed.startswith("big, the only candidate, takes 2.00 ms a frame")
     assert slowed.endswith("These times are noisy. Faster: small, p50 1.00 ms, left out: throttled.")
     all_slowed = [cell(name, ms, trust=Trust.THROTTLED) for name, ms in (("big", 2.0), ("small", 1.0))]
     assert said(family, *all_slowed).endswith("These times are throttled.")
