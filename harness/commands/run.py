@@ -55,7 +55,7 @@ wait_option = click.option(
     "budget_s",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Most seconds of rounds for a cell.  [default: 60]",
+    help="No round beyond the fewest after so many seconds of a cell's.  [default: 60]",
 )
 @click.option(
     "--baseline",
