@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgerig import digest, metrics
-from reports import decide, endurance, energy, instructions, statistics
+from reports import decide, endurance, energy, instructions, starts, statistics
 from reports.records import (
     STAGES,
     Accuracy,
@@ -258,12 +258,11 @@ def _start_metrics(rounds: Sequence[Round]) -> Iterator[Metric]:
 
 def _cold_starts(rounds: Sequence[Round]) -> Iterator[Metric]:
     """Yield how long a fresh process takes to its first answer, over processes; Python's own start is not in it."""
-    parts = [(entry.import_ms, entry.load_ms, entry.first_frame_ms) for entry in rounds]
-    whole = [sum(known) for entry in parts if len(known := [value for value in entry if value is not None]) == 3]
-    if whole:
-        yield _metric("cold_start_p50", "all", "ms", statistics.percentile(whole, 50), len(whole), True)
-        yield _metric("cold_start_min", "all", "ms", min(whole), len(whole), True)
-        yield _metric("cold_start_max", "all", "ms", max(whole), len(whole), True)
+    found = starts.whole(rounds)
+    if found:
+        yield _metric("cold_start_p50", "all", "ms", statistics.percentile(found, 50), len(found), True)
+        yield _metric("cold_start_min", "all", "ms", min(found), len(found), True)
+        yield _metric("cold_start_max", "all", "ms", max(found), len(found), True)
 
 
 def _engine_metrics(ms: float | None) -> Iterator[Metric]:

@@ -30,7 +30,7 @@ from reports import (
 )
 from reports.charts import Style
 from reports.headline import sentences
-from reports.page import cells, drawings, sections
+from reports.page import cells, drawings, sections, starting
 from reports.page.drawings import Frames
 from reports.records import (
     PHASES,
@@ -157,6 +157,8 @@ def _context(run: Run, frames: Frames) -> dict[str, object]:
         "energy": [(cell, energy.measured_by(cell.rounds)) for cell in run.cells if cell.metric("energy_j", "all")],
         "endurance": endurance.sentences(run),
         "courses": list(drawings.courses(run, looks)),
+        "starts": starting.strips(run),
+        "strip": starting.WIDTH,
         "memory": sections.memory(run),
         "phases": PHASES,
         "conditions": sections.conditions(run),

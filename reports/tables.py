@@ -25,10 +25,14 @@ FIGURES = {
     "p90_ms": ("latency_p90", "end_to_end"),
     "p95_ms": ("latency_p95", "end_to_end"),
     "p99_ms": ("latency_p99", "end_to_end"),
+    "min_detectable_change": ("min_detectable_change", "end_to_end"),
     "inference_p50_ms": ("latency_p50", "inference"),
     "fps": ("fps", "end_to_end"),
     "load_ms": ("load_ms", "all"),
     "first_frame_ms": ("first_frame_ms", "all"),
+    "cold_start_ms": ("cold_start_p50", "all"),
+    "cold_start_min_ms": ("cold_start_min", "all"),
+    "cold_start_max_ms": ("cold_start_max", "all"),
     "engine_build_ms": ("engine_build_ms", "all"),
     "instructions": ("instructions", "end_to_end"),
     "inference_instructions": ("instructions", "inference"),
@@ -53,7 +57,7 @@ WITH_ENDS = ("p50_ms", "p95_ms", "accuracy", "auc")
 CELL_COLUMNS = (
     *KEY_COLUMNS,
     *("cell", "outcome", "reason", "next_step", "trust", "trust_reason", "emulated"),
-    *("rounds", "rounds_counted", "frames"),
+    *("rounds", "rounds_counted", "rounds_s", "frames"),
     *(
         column
         for name in FIGURES
@@ -107,6 +111,7 @@ def cell_rows(run: Run) -> Iterator[dict[str, object]]:
             "emulated": emulated.get(cell.key.target),
             "rounds": len(cell.rounds),
             "rounds_counted": len(used),
+            "rounds_s": sum(entry.seconds for entry in cell.rounds),
             "frames": end_to_end.n if end_to_end else 0,
             **_figures(cell),
             **_variant(variants.get(cell.key.variant)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reports import (
     agreement,
+    bought,
     budgets,
     choice,
     comparison_view,
@@ -41,7 +43,7 @@ def summary(run: Run) -> RenderableType:
     parts += [comparisons(run)] if run.comparisons else []
     parts += [budget_table(run)] if any(check.verdict is not Judgement.MET for check in run.budgets) else []
     parts += [Text(line) for line in choice.sentences(run)] if run.budgets else []
-    told = (instructions, engines, energy, agreement, endurance, peers)
+    told = (bought, instructions, engines, energy, agreement, endurance, peers)
     parts += [Text(line) for about in told for line in about.sentences(run)]
     parts += [Text(line) for line in figures.notes(run)]
     parts += [Text(line, style="yellow") for line in (*reasons(run), *run.warnings)]
@@ -74,20 +76,40 @@ def table(run: Run, target: Target) -> Table:
     cells = _cells(run, target)
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 0), title=Text(_title(target, cells)), title_justify="left")
     shown.add_column("variant", overflow="fold", min_width=12)
-    # Frames per second of an emulator are good for nothing; instructions, where they are counted, are.
-    for name in ("thr", "p50 ms", "p95", "M instr" if target.emulated else "fps", "MiB", "AUC", "MB"):
+    columns = _columns(run, target)
+    for name in columns:
         shown.add_column(name, justify="right", no_wrap=True)
-    if figures.packed(run):
-        shown.add_column("packed", justify="right", no_wrap=True)
     shown.add_column("trust", no_wrap=True)
     mixed = len({(cell.key.runtime, cell.key.provider) for cell in cells}) > 1
     for cell in cells:
-        name, *numbers = _row(run, cell, target.emulated)
-        name += f"\n  {cell.key.runtime} {cell.key.provider}" if mixed else ""
+        name = cell.key.variant + (f"\n {cell.key.runtime} {cell.key.provider}" if mixed else "")
         word = figures.standing(cell)
         standing = Text(word, style=_COLOURS.get(word, "yellow"))
-        shown.add_row(Text(name), *(Text(value) for value in numbers), standing)
+        shown.add_row(Text(name), *(Text(figure(cell)) for figure in columns.values()), standing)
     return shown
+
+
+def _columns(run: Run, target: Target) -> dict[str, Callable[[Cell], str]]:
+    """Return the columns of a target's table that are figures: as many as 80 columns have room for.
+
+    Frames per second of an emulator are good for nothing; instructions, where they are counted, are. Where packed sizes
+    need the room, frames per second, the reciprocal of p50, are left out.
+    """
+    packed = figures.packed(run)
+    columns: dict[str, Callable[[Cell], str]] = {"thr": lambda cell: str(cell.key.threads), "p50 ms": figures.latency}
+    if not target.emulated:
+        columns["finds"] = bought.detectable
+    columns["p95"] = lambda cell: figures.number(cell.value("latency_p95", "end_to_end"))
+    if target.emulated:
+        columns["M instr"] = lambda cell: instructions.millions(cell, "end_to_end")
+    elif not packed:
+        columns["fps"] = lambda cell: figures.number(cell.value("fps", "end_to_end"))
+    columns["MiB"] = figures.memory
+    columns["AUC"] = lambda cell: figures.rate(cell.metric("auc", "all"))
+    columns["MB"] = lambda cell: figures.megabytes(run, cell)
+    if packed:
+        columns["packed"] = lambda cell: figures.packed_megabytes(run, cell)
+    return columns
 
 
 def comparisons(run: Run) -> Table:
@@ -178,7 +200,7 @@ def notebook(run: Run) -> str:
 
 def _names(run: Run) -> tuple[str, ...]:
     packed = ("packed MB",) if figures.packed(run) else ()
-    return ("variant", "threads", "p50 ms", "p95 ms", "fps", "peak MiB", "AUC", "size MB", *packed, "trust")
+    return ("variant", "threads", "p50 ms", "finds", "p95 ms", "fps", "peak MiB", "AUC", "size MB", *packed, "trust")
 
 
 def _html_row(values: tuple[str, ...]) -> str:
@@ -188,13 +210,14 @@ def _html_row(values: tuple[str, ...]) -> str:
     return Markup("<tr>{}</tr>").format(cells)
 
 
-def _row(run: Run, cell: Cell, emulated: bool = False) -> tuple[str, ...]:
+def _row(run: Run, cell: Cell) -> tuple[str, ...]:
     return (
         cell.key.variant,
         str(cell.key.threads),
         figures.latency(cell),
+        bought.detectable(cell),
         figures.number(cell.value("latency_p95", "end_to_end")),
-        instructions.millions(cell, "end_to_end") if emulated else figures.number(cell.value("fps", "end_to_end")),
+        figures.number(cell.value("fps", "end_to_end")),
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),
         figures.megabytes(run, cell),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports import agreement, budgets, choice, comparison_view, energy, engines, figures, instructions, peers
+from reports import agreement, bought, budgets, choice, comparison_view, energy, engines, figures, instructions, peers
 from reports.headline import headline
 from reports.nights import sentence
 from reports.records import Cell, Judgement, Night, Run
@@ -18,6 +18,7 @@ _COLUMNS = (
     "runtime",
     "threads",
     "p50 ms",
+    "finds",
     "p95 ms",
     "peak MiB",
     "AUC",
@@ -38,14 +39,14 @@ def _lines(run: Run) -> Iterator[str]:
         yield from _night(run.night)
     packed = figures.packed(run)
     yield "| " + " | ".join([*_COLUMNS[:-1], *(["packed MB"] if packed else []), _COLUMNS[-1]]) + " |"
-    yield "|---|---|---|" + "---:|" * (6 + packed) + "---|"
+    yield "|---|---|---|" + "---:|" * (7 + packed) + "---|"
     for cell in run.cells:
         yield "| " + " | ".join(_row(run, cell)) + " |"
     yield from _comparisons(run)
     yield from _budgets(run)
     yield ""
     yield f"{_plain(run.name)}, {_plain(run.id)}, edgerig {_plain(run.edgerig)}. Intervals are 95 %."
-    told = (instructions, engines, energy, agreement, peers)
+    told = (bought, instructions, engines, energy, agreement, peers)
     for line in (*(line for about in told for line in about.sentences(run)), *figures.notes(run)):
         yield f"- {_plain(line)}"
     for line in run.warnings:
@@ -91,6 +92,7 @@ def _row(run: Run, cell: Cell) -> tuple[str, ...]:
         _plain(f"{key.runtime} {key.provider}"),
         str(key.threads),
         figures.latency(cell),
+        bought.detectable(cell),
         figures.number(cell.value("latency_p95", "end_to_end")),
         figures.memory(cell),
         figures.rate(cell.metric("auc", "all")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reports import figures
+from reports import bought, figures
 from reports.charts import Style
 from reports.records import Cell, Metric, Outcome, Run, Target
 
@@ -21,8 +21,10 @@ class Row:
     p50: Metric | None
     share: float  # of the slowest p50 of the group, for the bar
     standing: str
+    finds: str
     why: str
     step: str
+    bought: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def row(run: Run, cell: Cell, looks: dict[str, Style], slowest: float) -> Row:
     p50 = cell.metric("latency_p50", "end_to_end")
     failed = cell.outcome is not Outcome.OK
     verdict = cell.verdict
+    emulated = any(target.emulated for target in run.targets if target.name == cell.key.target)
     return Row(
         cell=cell,
         techniques=", ".join(variant.techniques) if variant else "",
@@ -70,6 +73,8 @@ def row(run: Run, cell: Cell, looks: dict[str, Style], slowest: float) -> Row:
         p50=p50,
         share=(p50.value or 0.0) / slowest if p50 and slowest else 0.0,
         standing=figures.standing(cell),
+        finds=bought.detectable(cell),
         why=cell.reason if failed or verdict is None else verdict.reason,
         step=cell.next_step or ("" if failed or verdict is None else verdict.next_step),
+        bought="" if emulated else bought.sentence(cell, run.method),
     )

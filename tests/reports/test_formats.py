@@ -91,7 +91,7 @@ def table_lines(run: Run) -> Iterator[str]:
 def test_markdown_has_a_row_a_cell_and_the_headline(run: Run) -> None:
     head, rule, *body = table_lines(run)
     assert len(body) == len(run.cells)
-    assert head.count("|") == rule.count("|") == 11
+    assert head.count("|") == rule.count("|") == 12
     assert FORMATS["markdown"](run, None)["summary.md"].startswith("**mobilenetv3-small-int8, the fastest ")
 
 

@@ -29,7 +29,7 @@ def test_the_packed_size_stands_beside_the_size_of_what_ran(packed: Run) -> None
         assert not own or row["bytes"] == str(first.bytes)
     table = [line for line in FORMATS["markdown"](packed, None)["summary.md"].splitlines() if line.startswith("|")]
     assert " size MB | packed MB | trust |" in table[0]
-    assert {line.count("|") for line in table[: 2 + len(packed.cells)]} == {12}
+    assert {line.count("|") for line in table[: 2 + len(packed.cells)]} == {13}
     assert sum("0.123" in line for line in table) == sum(cell.key.variant == first.name for cell in packed.cells)
 
 
