@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[tflite,openvino]'
 	@touch $@
 
-# With the zoo: about 2.5 GB on the disk, most of it PyTorch; CONTRIBUTING.md says how not to get CUDA with it.
+# With the zoo: about 3 GB on the disk, most of it PyTorch; CONTRIBUTING.md says how not to get CUDA with it.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev,zoo]'
 	@touch $(VENV)/.installed $@
