@@ -90,7 +90,7 @@ def test_the_parent_holds_on_faces_of_another_seed(unseen: dict[tuple[int, str],
 
 def test_training_and_shipped_faces_have_other_seeds(shipped: FaceSet) -> None:
     told = {manifest.load(select.SHIPPED / f"{name}.toml").manifest.training for name in NAMES}
-    seeds = {int(found.group(1)) for entry in told if entry and (found := re.search(r"seed (\d+)", entry.data))}
+    seeds = {int(found.group(1)) for entry in told if entry and (found := re.search(r"seed (\d+)", entry.note))}
     assert len(seeds) == 1
     shipped_seed = int(shipped.note.split("seed ")[1].split(",")[0])
     trained_on = {split_seed(seeds.pop(), split) for split in ("train", "val")}
