@@ -274,9 +274,8 @@ def test_tflite_runtime_under_numpy_2_is_unsupported(tmp_path: Path, job_for: Jo
 
 
 def test_an_onnx_file_tells_its_numbers() -> None:
-    kinds = {variant.name: onnx_types.of_file(variant.path) for variant in select.shipped()}
-    assert precision.told(kinds["mobilenetv3-small-fp32"]) == "float32"
-    assert precision.told(kinds["mobilenetv3-small-int8"]) == "float32, int8"
+    for name, numbers in (("mobilenetv3-small-fp32", "float32"), ("mobilenetv3-small-int8", "float32, int8")):
+        assert precision.told(onnx_types.of_file(select.SHIPPED / f"{name}.onnx")) == numbers
     assert onnx_types.of_file(Path("model.ort")) == set()
 
 
