@@ -78,12 +78,12 @@ def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
         variants: shipped names, manifests, models with a manifest beside them, folders; all shipped ones by default.
         faces: folder or pack of faces; the shipped drawn faces by default.
         targets: names of targets, of edgerig.toml or shipped.
-        runtimes: all that read a variant's format by default.
+        runtimes: that of a variant's format by default.
         threads: thread counts.
         setting: "quick" is a look, not a measurement; "full" takes 60 s a round.
         sample: about so many faces for accuracy, stratified.
         seed: of the order of rounds and of the sample.
-        budget_s: most seconds of rounds for a cell.
+        budget_s: seconds of a cell's rounds after which it gets no more than the fewest.
         out: folder of runs; the run's own is made in it.
         show_progress: bars on stderr.
         more: other keys of [runs.NAME] in edgerig.toml.

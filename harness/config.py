@@ -41,7 +41,9 @@ class RunTable(Table):
     setting: Setting = "default"
     sample: Positive | None = Field(None, description="faces for accuracy, stratified; all by default")
     seed: Annotated[int, Field(ge=0)] = 0
-    budget_s: Annotated[float, Field(gt=0)] = Field(60.0, description="seconds of rounds that a cell may take")
+    budget_s: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="seconds of a cell's rounds after which it gets no more than the fewest"
+    )
     rounds: Annotated[int, Field(ge=2)] | None = Field(
         None, description="fewest of a cell, where more than the setting's"
     )

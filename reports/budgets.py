@@ -5,8 +5,9 @@
     undecided     the interval straddles it, or there is none yet; what would decide it is said
     not-measured  there is no such figure: the cell failed, the device cannot tell, or it is an emulator's time
 
-A size, a peak of memory, joules and instructions are compared as they are: one reading, no interval. A time of an
-emulator is held against nothing. A time that breaks its limit while the device slowed itself down is undecided.
+A size, a peak of memory, joules, instructions and the end of a sustained pass are compared by their value; an interval
+is not used. A time of an emulator is held against nothing. Any other time that breaks its limit while the device slowed
+itself down is undecided.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Budget:
         text: what it is, for people.
         at_most: a limit from above, else from below.
         of_device: only a real device can tell; an emulator cannot.
-        sampled: it has an interval; otherwise one reading is all there is.
+        sampled: it is held by its interval; otherwise by its value alone.
     """
 
     metric: str
@@ -61,9 +62,13 @@ BUDGETS = {
     "peak_mb": Budget("vm_hwm_mb", "all", "MiB", "peak resident memory of the process", of_device=False, sampled=False),
     "size_mb": Budget("", "all", "MB", "size of the model's files", of_device=False, sampled=False),
     "energy_j": Budget("energy_j", "all", "J", "energy of a frame", sampled=False),
-    "instructions": Budget("instructions", "inference", "", "instructions of a frame", of_device=False, sampled=False),
+    "instructions": Budget(
+        "instructions", "inference", "", "instructions of an inference", of_device=False, sampled=False
+    ),
     "auc": Budget("auc", "all", "", "area under the ROC curve", at_most=False, of_device=False),
-    "auc_drop": Budget("auc_drop", "all", "", "AUC that was lost against the parent", of_device=False),
+    "auc_drop": Budget(
+        "auc_drop", "all", "", "AUC that was lost against the nearest ancestor that was measured", of_device=False
+    ),
 }
 
 PERCENTILES = {f"p{q}_ms": q for q in (90, 95, 99)}

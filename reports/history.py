@@ -246,7 +246,7 @@ def _engine(url: str) -> Engine:
     try:
         engine = create_engine(parsed, **({"connect_args": {"timeout": BUSY_S}} if _is_file(parsed) else {}))
     except (NoSuchModuleError, ImportError) as error:
-        hint = "pip install 'edgerig[postgresql]'" if parsed.get_backend_name() == "postgresql" else ""
+        hint = "pip install 'psycopg[binary]'" if parsed.get_backend_name() == "postgresql" else ""
         raise ConfigError(f"the history needs a driver that is not installed: {error}.", hint) from error
     if _is_file(parsed):
         _serialize(engine)

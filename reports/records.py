@@ -407,7 +407,7 @@ class Gates(Record):
     margin: Annotated[float, Field(gt=0, lt=1, description="of p50, relative")] = 0.02
     tail_margin: Annotated[float, Field(gt=0, lt=1, description="of p95, relative, where its noise allows")] = 0.10
     auc: Annotated[float, Field(gt=0, lt=1, description="drop of the AUC")] = 0.01
-    instructions: Annotated[float, Field(ge=0, lt=1, description="more a frame, relative; emulated cells")] = 0.01
+    instructions: Annotated[float, Field(ge=0, lt=1, description="more an inference, relative; emulated cells")] = 0.01
     flips: Annotated[float, Field(ge=0, le=1, description="share of faces decided otherwise; emulated cells")] = 0.02
     size: Annotated[float, Field(ge=0, description="more bytes, relative; emulated cells")] = 0.01
 

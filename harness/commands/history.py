@@ -31,7 +31,13 @@ pattern_argument = click.argument("pattern", metavar="[CELL]", default="")
 
 @click.command(name="history")
 @pattern_argument
-@click.option("--metric", type=click.Choice(METRICS), default="p50_ms", show_default=True, help="Which figure.")
+@click.option(
+    "--metric",
+    type=click.Choice(METRICS),
+    default="p50_ms",
+    show_default=True,
+    help="Which figure; instructions: of an inference.",
+)
 @click.option("--name", "job", metavar="NAME", help="Only nights of [runs.NAME].")
 @click.option("--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with charts.")
 @common.out_option

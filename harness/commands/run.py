@@ -40,7 +40,7 @@ wait_option = click.option(
     "--variants", of=Words(), help="Shipped names, manifests, models, folders.  [default: the shipped ones]"
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
-@common.several("--target", "targets", of=Words(), help="Targets.  [default: x86, this machine]")
+@common.several("--target", "targets", of=Words(), help="Targets, or tags.  [default: x86, this machine]")
 @common.several(
     "--runtime", "runtimes", of=Words(), help="Runtimes, or RUNTIME==VERSION.  [default: that of the format]"
 )
@@ -55,7 +55,7 @@ wait_option = click.option(
     "budget_s",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Most seconds of rounds for a cell.  [default: 60]",
+    help="No round beyond the fewest after so many seconds of a cell's.  [default: 60]",
 )
 @click.option(
     "--baseline",

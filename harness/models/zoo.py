@@ -47,7 +47,7 @@ def require_extra() -> None:
     if missing:
         raise ConfigError(
             f"building variants needs the extra 'zoo', and {missing[0]} is not installed.",
-            "pip install 'edgerig[zoo]' brings it; it takes about 2.5 GB.",
+            "In a checkout of edgerig: pip install '.[zoo]', about 3 GB; docs/zoo.md says how not to get CUDA with it.",
         )
 
 

@@ -187,7 +187,7 @@ def test_the_extra_that_is_missing(
     assert edgerig("zoo", "train", "tiny", *OWN) == 2
     said = capsys.readouterr().err
     assert "timm is not installed" in said
-    assert "pip install 'edgerig[zoo]'" in said
+    assert "pip install '.[zoo]'" in said
 
 
 def test_a_card_of_a_shipped_variant(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
