@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from click.testing import CliRunner
 
-from benchmarks import decisions, literature, live
+from benchmarks import decisions, disturbed, literature, live
+from benchmarks.disturbed import Disturbance
+from harness.planning import method
 from reports import files
 from reports.records import Agreement, Place
 from tests.reports import synthetic
+from tests.support import models
 
 
 def test_the_table_of_decisions_is_printed_for_a_recorded_pool(tmp_path: Path) -> None:
@@ -97,3 +101,38 @@ def test_a_table_sets_variants_beside_their_parents_and_what_the_authors_printed
     assert table.index(int8) < table.index(fp32)
     done = CliRunner().invoke(literature.main, [str(tmp_path), "nobody"])
     assert "the run has no variant 'nobody'" in done.output
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a model whose rounds are short, and which is measured as briefly as can be."""
+    monkeypatch.setitem(method._SETTINGS, "default", (5, 16, 0.0, 10, 0.0))
+    monkeypatch.setattr(disturbed, "OPTIONS", ["--sample", "10", "--half-width", "0.9", "--budget", "1"])
+    monkeypatch.setenv("EDGERIG_CACHE", str(tmp_path / "cache"))
+    return str(models.null_model(tmp_path, "scripted", latency_ms=1.0).with_suffix(".toml"))
+
+
+def test_what_is_injected_is_flagged_and_the_table_says_so(scripted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [one for one in disturbed.DISTURBANCES if one.begin in (disturbed._late_throttling, disturbed._hot)]
+    monkeypatch.setattr(disturbed, "DISTURBANCES", chosen)
+    done = CliRunner().invoke(disturbed.main, ["--json", "--variant", scripted])
+    assert done.exit_code == 0, done.output
+    late, hot = json.loads(done.stdout)["rows"]
+    assert 0 < late["flagged"] < late["rounds"]
+    assert hot["flagged"] == hot["rounds"] >= 5
+    assert {late["trust"], hot["trust"]} == {"throttled"}
+
+
+def test_a_disturbance_that_goes_by_ends_with_one(scripted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unseen = Disturbance("a clock that nobody moved", disturbed._nothing, "the clock")
+    monkeypatch.setattr(disturbed, "DISTURBANCES", [unseen])
+    done = CliRunner().invoke(disturbed.main, ["--variant", scripted])
+    assert done.exit_code == 1, done.output
+    assert "1 disturbed cells: 1 of them trusted, or without a flagged round." in done.stdout
+
+
+def test_a_row_is_missed_where_it_is_trusted_in_spite_of_its_marks() -> None:
+    cell = {"verdict": {"trust": "trusted", "reason": ""}, "rounds": [{"tainted": "throttled"}, {"tainted": ""}]}
+    [nothing, throttling, *_] = disturbed.DISTURBANCES
+    found = [disturbed._row(one, cell) for one in (nothing, throttling)]
+    assert [(row.flagged, row.otherwise, row.missed) for row in found] == [(0, 1, False), (1, 0, True)]

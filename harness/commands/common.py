@@ -87,6 +87,19 @@ def several(*names: str, of: Words, help: str) -> Callable[[Command], Command]:
     return click.option(*names, type=of, multiple=True, callback=flat, help=help)
 
 
+threads_option = several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]"
+)
+require_option = click.option(
+    "--require",
+    "required",
+    multiple=True,
+    metavar="BUDGET",
+    help="Like 'p95_ms<=33.3', 'auc>=.9', 'pi4:peak_mb<=300': a broken one ends with 1. May be given several times.",
+)
+
+
 def summary_page() -> Path:
     """Return GitHub's page of the job; raises ConfigError outside of its jobs."""
     page = os.environ.get(SUMMARY)

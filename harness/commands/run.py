@@ -15,7 +15,7 @@ from rich.table import Table
 from edgerig import toml
 from harness import progress, workflow
 from harness.commands import common
-from harness.commands.common import Counts, Words
+from harness.commands.common import Words
 from harness.config import RunTable
 from harness.devices import lease
 from harness.planning import foresee, limits, prepare
@@ -37,7 +37,9 @@ wait_option = click.option(
 @click.command()
 @click.argument("name", required=False)
 @common.several(
-    "--variants", of=Words(), help="Names, manifests, models, folders; 'shipped' for all that ship.  [default: six of them]"
+    "--variants",
+    of=Words(),
+    help="Names, manifests, models, folders; 'shipped' for all that ship.  [default: six of them]",
 )
 @click.option("--faces", help="Folder or pack of faces.  [default: the shipped drawn faces]")
 @common.several("--target", "targets", of=Words(), help="Targets, or tags.  [default: x86, this machine]")
@@ -45,7 +47,7 @@ wait_option = click.option(
     "--runtime", "runtimes", of=Words(), help="Runtimes, or RUNTIME==VERSION.  [default: that of the format]"
 )
 @common.several("--provider", "providers", of=Words(), help="Providers, or PROVIDER?OPTION=VALUE.  [default: cpu]")
-@common.several("--threads", of=Counts(), help="Thread counts.  [default: 1]")
+@common.threads_option
 @click.option("--quick", "setting", flag_value="quick", help="Two short rounds, 200 faces: a look, not a measurement.")
 @click.option("--full", "setting", flag_value="full", help="Rounds of 1,024 frames and 60 s, as MLPerf Mobile asks.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Use about N faces for accuracy, stratified.")
@@ -66,20 +68,14 @@ wait_option = click.option(
     "--measure-unchanged", is_flag=True, default=None, help="Also compare where the baseline's files are the same."
 )
 @click.option("--fresh", is_flag=True, default=None, help="Measure emulated cells again of which nothing has changed.")
-@click.option("--rounds", type=click.IntRange(2), metavar="N", help="Fewest rounds of a cell.  [default: 5]")
+@common.rounds_option
 @click.option(
     "--half-width",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
     help="More rounds while p50's interval is wider.  [default: 0.01]",
 )
-@click.option(
-    "--require",
-    "required",
-    multiple=True,
-    metavar="BUDGET",
-    help="Like 'p95_ms<=33.3', 'auc>=.9', 'pi4:peak_mb<=300': a broken one ends with 1. May be given several times.",
-)
+@common.require_option
 @click.option(
     "--refit-threshold",
     is_flag=True,

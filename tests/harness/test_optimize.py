@@ -6,10 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from harness import workflow
+from harness.commands import optimize
+from harness.config import Config, RunTable, Workspace
+from harness.planning import plan
+from harness.planning.plan import Plan
 from model_zoo import manifest
+from model_zoo.ladder.fidelity import Bound
+from reports.files import read
+from reports.records import BudgetCheck, Judgement, Run
 from tests.harness.command import Workplace
 from tests.model_zoo.test_ladder import net
+from tests.reports.test_within import drawn
 from tests.support import faces, models
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Return a run that is long enough for a choice: to measure one would take minutes."""
+    return drawn(("net", "", 2.0, None), ("int8", "net", 1.0, 0.004), ("fp16", "net", 1.5, 0.05))
 
 
 @pytest.fixture
@@ -21,7 +36,7 @@ def bench(workplace: Workplace) -> Workplace:
 
 
 def test_a_ladder_is_built_and_measured(bench: Workplace) -> None:
-    found = bench.json("optimize", "net.onnx", "--faces", "faces", "--quick")
+    found = bench.json("optimize", "net.onnx", "--faces", "faces", "--quick", "--threads", "2")
     kept = {rung["name"] for rung in found["rungs"] if rung["kept"]}
     assert {"fp16", "weights8"} <= kept
     assert len([name for name in kept if name.startswith("int8-")]) == 1
@@ -33,6 +48,44 @@ def test_a_ladder_is_built_and_measured(bench: Workplace) -> None:
     assert files == {variant.path.name for variant in made.values()}
     shown = bench.run("show", found["run"]).stdout
     assert "net-weights8" in shown
+    assert {cell.key.threads for cell in read(bench.folder / found["run"]).cells} == {2}
+    [choice] = found["choices"]
+    assert (choice["verdict"], choice["reason"]) == ("none", "all times are under-sampled")
+
+
+def test_budgets_threads_and_rounds_are_measured_by(
+    bench: Workplace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    def start(planned: Plan, *_: object) -> tuple[Run, Path]:
+        plans.append(planned)
+        return run, Path("runs/0")
+
+    monkeypatch.setattr(workflow, "start", start)
+    bench.run("optimize", "net.onnx", "--faces", "faces", "--require", "p95_ms<=33.3", "--rounds", "7")
+    [planned] = plans
+    assert planned.budgets == {"x86": {"p95_ms": 33.3}}
+    assert planned.method.rounds_min == 7
+
+
+def test_with_budgets_the_choice_is_theirs(run: Run) -> None:
+    check = BudgetCheck(cell=run.cells[1].id, budget="p50_ms", unit="ms", limit=1, at_most=True, verdict=Judgement.MET)
+    budgeted = run.model_copy(update={"budgets": (check,), "choices": ()})
+    assert optimize._chosen(budgeted, Bound(0.01)) == ()
+    assert len(optimize._chosen(run, Bound(0.01))) == 1
+
+
+def test_the_choice_is_printed_with_what_is_left_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workflow, "start", lambda *_: (run, Path("runs/0")))
+    monkeypatch.setattr(plan, "make", lambda *_, **__: None)
+    code = optimize._measured(Workspace(Config(), None), RunTable(), Path("ladder"), [], Bound(0.01), as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert code == 0
+    assert "x86: ship int8 on x86, onnxruntime cpu, 1 thread: the best of 2 by p50_ms; auc_drop 0.0040" in shown
+    assert "left out: fp16 on x86, onnxruntime cpu, 1 thread: auc_drop 0.0500" in shown
 
 
 def _manifests(folder: Path) -> list[Path]:
@@ -58,11 +111,18 @@ def test_what_is_refused(bench: Workplace) -> None:
     faces.make(bench.folder / "plain", 12)
     models.null_model(bench.folder, "script")
     (bench.folder / "bare.onnx").write_bytes((bench.folder / "net.onnx").read_bytes())
-    refused = {
+    refused: dict[tuple[str, ...], str] = {
         ("net.onnx", "--faces", "plain"): "has no splits",
         ("net.onnx", "--faces", "nowhere"): "there is no face set at nowhere",
         ("script.null", "--faces", "faces"): "is no ONNX file",
         ("bare.onnx", "--faces", "faces"): "edgerig variants init",
     }
+    refused |= {
+        ("net.onnx", "--require", "auc<=0.9"): "limits auc from the wrong side",
+        ("net.onnx", "--require", "pi4:auc>=0.9"): "there is no target 'pi4'",
+        ("net.onnx", "--target", "pi4"): "there is no target 'pi4'",
+        ("net.onnx", "--no-measure", "--threads", "2"): "--threads would do nothing",
+    }
     for words, said in refused.items():
         assert said in bench.run("optimize", *words, code=2).stderr
+    assert not (bench.folder / "net-ladder").exists()
