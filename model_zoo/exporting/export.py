@@ -116,4 +116,5 @@ def _lost(made: Made) -> str:
     found = made.loss
     after = 0.5 if found.auc is None else found.auc
     auc = f"AUC {after + found.auc_drop:.4f} became {after:.4f}"
-    return f"By quantization, on {found.faces} validation faces, {auc} and {found.flips} decisions turned."
+    turned = f"{found.flips} decision{'s' if found.flips != 1 else ''} turned"
+    return f"By quantization, on {found.faces} validation faces, {auc} and {turned}."
