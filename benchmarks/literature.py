@@ -4,9 +4,9 @@
     edgerig run --variants zoo/ --faces DIR
     python -m benchmarks.literature runs/<id> [NAME …]    Markdown; of those variants, else of all, in their order
 
-A frame is decoded, prepared, and looked at by the net; inference is the last alone. Quotients are of one run;
-"AUC against parent" is the difference on the same faces with its paired 95 % interval (groups of faces drawn again).
-The parent is the one that a variant's manifest names.
+Inference is its p50, without decoding and preparing the picture. "size" and "inference" are quotients of the parent's,
+within one run; "AUC against parent" is the difference on the same faces with its paired 95 % interval (groups of faces
+drawn again). The parent is the one that a variant's manifest names. A column that nobody has a figure for is left out.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ from reports.records import Agreement, Cell, Run, Variant
 
 HEAD = (
     "variant",
-    "runtime",
     "MB",
     "packed MB",
     "parameters",
     "MMACs",
-    "frame, p50 ms",
-    "inference, p50 ms",
+    "inference, ms",
     "size of parent's",
     "inference of parent's",
     "AUC (95 %)",
     "AUC against parent",
     "accuracy",
-    "authors, on their data",
+    "authors",
 )
+PRINTED = ("accuracy", "AUC", "size")  # of the authors' figures; cards and reports have all of them
 
 
 def rows(run: Run, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -53,19 +52,17 @@ def _row(run: Run, cell: Cell, variant: Variant) -> tuple[str, ...]:
     parent = next((entry for entry in run.variants if entry.name == variant.parent), None)
     return (
         f"`{variant.name}`",
-        f"{cell.key.runtime}",
         number(variant.bytes / 1e6),
         number(variant.packed_bytes / 1e6) if variant.packed_bytes else NONE,
         f"{variant.parameters:,}" if variant.parameters else NONE,
         number(variant.macs / 1e6) if variant.macs else NONE,
-        number(cell.value("latency_p50", "end_to_end")),
         number(_inference(cell)),
         _share(variant.bytes, parent.bytes if parent else None),
         _share(_inference(cell), _inference(_parents(run, cell, variant.parent))),
         _with_interval(cell, "auc"),
         _against_parent(run, cell),
-        _with_interval(cell, "accuracy"),
-        "; ".join(f"{figure.figure} {figure.value}" for figure in variant.authors) or NONE,
+        number(_accuracy(cell)),
+        "; ".join(f"{figure.figure} {figure.value}" for figure in variant.authors if figure.figure in PRINTED) or NONE,
     )
 
 
@@ -82,6 +79,10 @@ def _parents(run: Run, cell: Cell, parent: str) -> Cell | None:
         if (entry.key.variant, entry.key.target, entry.key.threads) == (parent, key.target, key.threads)
     ]
     return min(found, key=lambda entry: entry.key.runtime != key.runtime, default=None)
+
+
+def _accuracy(cell: Cell) -> float | None:
+    return cell.value("accuracy", "all")
 
 
 def _share(value: float | None, of: float | None) -> str:
@@ -107,6 +108,11 @@ def _is_of(entry: Agreement, cell: Cell) -> bool:
     )
 
 
+def _told(table: list[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Return the rows without the columns that say nothing."""
+    return zip(*(column for column in zip(*table, strict=True) if set(column[2:]) != {NONE}), strict=True)
+
+
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("names", nargs=-1)
@@ -119,7 +125,7 @@ def main(folder: Path, names: tuple[str, ...]) -> None:
         raise click.ClickException(f"the run has no variant {error}.") from error
     except EdgerigError as error:
         raise click.ClickException(f"{error.message} {error.hint}".strip()) from error
-    for row in (HEAD, ("---",) * len(HEAD), *found):
+    for row in _told([HEAD, ("---",) * len(HEAD), *found]):
         click.echo(f"| {' | '.join(row)} |")
 
 
