@@ -19,7 +19,7 @@ STARTERS = (
     "mobilenetv3-small-int8-tflite",
     "mobilenetv3-half-distilled-int8",
     "mobilenetv4-small-distilled-int8",
-)  # what a run without a word measures: a trade-off in about a minute
+)  # what a run without a word measures: a trade-off in about three minutes
 
 
 def shipped() -> list[Variant]:
