@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev,zoo]'
 	@touch $(VENV)/.installed $@
 
-# The main job: the shipped variants on the shipped faces on this machine.
+# The main job: six of the shipped variants on the shipped faces on this machine.
 run: setup
 	$(BIN)/edgerig run --budget 25
 
@@ -42,7 +42,7 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Trains what ships anew, about three hours of one core, and writes it where it lies.
+# Trains what ships anew, more than an hour of one core, and writes it where it lies.
 variants: dev
 	$(BIN)/edgerig zoo build $(SHIPPED) --out model_zoo/variants
 

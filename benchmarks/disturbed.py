@@ -144,10 +144,15 @@ def _clock_steps(device: Device) -> AbstractContextManager[None]:
     return _meanwhile(work)
 
 
-@contextlib.contextmanager
-def _load(device: Device) -> Iterator[None]:
+def _load(device: Device) -> contextlib.AbstractContextManager[None]:
     """Keep the processor busy that is measured on."""
-    program = f"import os\nos.sched_setaffinity(0, [{device.processor}])\nwhile True: pass"
+    return a_loop_on(device.processor)
+
+
+@contextlib.contextmanager
+def a_loop_on(processor: int) -> Iterator[None]:
+    """Keep a processor busy."""
+    program = f"import os\nos.sched_setaffinity(0, [{processor}])\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
         yield

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.disturbed import a_loop_on
 from harness.measuring.heat import Gate
 from harness.planning import method
 from targets import profile
@@ -65,18 +64,6 @@ def test_the_gate_waits_until_the_device_is_cool(tmp_path: Path, thermometer: Pa
 def test_a_device_without_a_sensor_is_not_waited_for(tmp_path: Path) -> None:
     with devices.session(tmp_path) as session:
         assert Gate(target(tmp_path / "none", wait_s=60.0, otherwise="skip"), session, print).passed()
-
-
-@contextmanager
-def a_loop_on(processor: int) -> Iterator[None]:
-    """Keep a processor busy."""
-    program = f"import os\nos.sched_setaffinity(0, [{processor}])\nwhile True: pass"
-    process = subprocess.Popen([sys.executable, "-c", program])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
