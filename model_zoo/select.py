@@ -98,5 +98,8 @@ def _shipped_one(word: str) -> Variant:
     if path.is_file() and Path(word).name == word:
         return manifest.load(path)
     known = [shipped_path.stem for shipped_path in manifests_in(SHIPPED)]
-    hint = toml.nearest(word, known) or f"Shipped: {', '.join(known)}; or the path of a model, manifest or folder."
+    hint = (
+        toml.nearest(word, [*known, EVERYTHING])
+        or f"Shipped: {', '.join(known)}; or the path of a model, manifest or folder."
+    )
     raise ConfigError(f"there is no variant '{word}'.", hint)

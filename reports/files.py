@@ -41,7 +41,7 @@ def read(path: Path) -> Run:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"there is no run at {path}", "name a folder that holds a run.json") from error
+        raise RunError(f"there is no run at {path}.", "Name a folder that holds a run.json.") from error
     except RecursionError as error:
         raise _damaged(file, "it is nested too deeply") from error
     except (OSError, ValueError) as error:

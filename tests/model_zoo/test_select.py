@@ -53,6 +53,9 @@ def test_an_unknown_name_is_refused_with_the_nearest(zoo: Path) -> None:
         names("techer")
     assert caught.value.hint == "Did you mean 'teacher'?"
     with pytest.raises(ConfigError) as caught:
+        names("shiped")
+    assert caught.value.hint == "Did you mean 'shipped'?"
+    with pytest.raises(ConfigError) as caught:
         names("zzz")
     assert caught.value.hint.startswith("Shipped: student, teacher; or the path of")
 
