@@ -1,7 +1,8 @@
 """Which cell of a target to ship, or between which ones the figures do not decide, and what would.
 
 A cell may be chosen where it went well, its times are neither throttled nor under-sampled, its AUC, if it has one, is
-shown to be above chance (reports/learned.py), and it meets all budgets.
+shown to be above chance (reports/learned.py), and it meets all budgets. Where none of these limits the AUC, what loses
+more than can be afforded (reports/affordable.py) is left out, too, unless the AUC is what is ranked by.
 Among these the best by one figure is chosen if it is shown to be better than each of the others:
 
     p50_ms          by ratios of the medians of rounds of the same number, Student's t on logs: what two cells of one
@@ -20,7 +21,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports import budgets, statistics
+from reports import affordable, budgets, statistics
 from reports.budgets import BUDGETS, MOST
 from reports.figures import number, percent
 from reports.front import front
@@ -41,28 +42,54 @@ def choices(run: Run, rank: str = RANK, targets: Iterable[str] | None = None) ->
     return tuple(choose(run, name, rank) for name in names)
 
 
-def choose(run: Run, target: str, rank: str = RANK) -> Choice:
-    """Return which cell of a target to ship."""
+def choose(run: Run, target: str, rank: str = RANK, *, bounded: bool = True) -> Choice:
+    """Return which cell of a target to ship.
+
+    Args:
+        run: what was learned.
+        target: name.
+        rank: by which figure, a key of BUDGETS.
+        bounded: leave out what loses more AUC than can be afforded, where no budget limits it.
+    """
     best = tuple(cell.id for cell in front(run, target))
     if run.target(target).emulated:
         reason = "an emulator's times say nothing of a device, so nothing is chosen for it"
         return Choice(target=target, rank=rank, verdict="none", reason=reason, next_step="measure on the device itself")
-    field = field_of(run, target, rank)
+    field = field_of(run, target, rank, bounded=bounded)
     found = _between(run, field, rank) if field.able else _nobody(run, field)
     return found.model_copy(update={"target": target, "rank": rank, "front": best, "left_out": field.left_out})
 
 
 @dataclass(frozen=True)
 class Field:
-    """The cells of a target: those that may be chosen, those that a budget leaves open, and the rest with reasons."""
+    """The cells of a target, each kind the best first.
+
+    Attributes:
+        able: those that may be chosen.
+        far: those that might be, if they did not lose so much AUC.
+        open: those that a budget leaves open.
+        left_out: all that are not able, with the reason.
+        floor: AUC that a cell must have to be chosen; minus infinity where it is not bounded.
+    """
 
     able: list[Cell]
+    far: list[Cell]
     open: list[Cell]
     left_out: tuple[LeftOut, ...]
+    floor: float
 
 
-def field_of(run: Run, target: str, rank: str = RANK) -> Field:
-    """Return the cells of a target, each kind the best first."""
+def field_of(run: Run, target: str, rank: str = RANK, *, bounded: bool = True) -> Field:
+    """Return the cells of a target; arguments as of `choose`."""
+    able, undecided, left = _sorted(run, target, rank)
+    floor = affordable.least(run, target, able) if bounded and rank not in affordable.ACCURACY else -math.inf
+    far = [cell for cell in able if not affordable.keeps(cell, floor)]
+    left += [LeftOut(cell=cell.id, reason=affordable.lost(cell, floor)) for cell in far]
+    return Field([cell for cell in able if affordable.keeps(cell, floor)], far, undecided, tuple(left), floor)
+
+
+def _sorted(run: Run, target: str, rank: str) -> tuple[list[Cell], list[Cell], list[LeftOut]]:
+    """Return the cells that meet all budgets, those that may, both the best first, and why others do not."""
     able: list[Cell] = []
     undecided: list[Cell] = []
     left: list[LeftOut] = []
@@ -74,7 +101,7 @@ def field_of(run: Run, target: str, rank: str = RANK) -> Field:
                 left.append(LeftOut(cell=cell.id, reason=why or _short(doubt)))
             if not why:
                 (undecided if doubt else able).append(cell)
-    return Field(_ranked(run, able, rank), _ranked(run, undecided, rank), tuple(left))
+    return _ranked(run, able, rank), _ranked(run, undecided, rank), left
 
 
 def _unfit(run: Run, cell: Cell, rank: str) -> str:
@@ -169,8 +196,10 @@ def unbeaten(run: Run, cells: Sequence[Cell], by: str, others: int) -> list[Cell
 
 def _chosen(run: Run, field: Field, cell: Cell, by: str) -> Choice:
     rest = len(field.able) - 1
-    lead = f"the best of {rest + 1} by {by}" if rest else "the only one that may be shipped"
-    before = [other for other in field.open if _value(run, other, by) < _value(run, cell, by)]
+    kept = f" {affordable.WITHIN}" if field.far else ""
+    lead = f"the best of {rest + 1} by {by}{kept}" if rest else f"the only one{kept or ' that may be shipped'}"
+    better = [other for other in field.open if _value(run, other, by) < _value(run, cell, by)]
+    before = [other for other in better if affordable.keeps(other, field.floor)]
     step = ""
     if before:
         doubt = next(c for c in _checks(run, before[0]) if c.verdict is not Judgement.MET)

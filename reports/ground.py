@@ -12,13 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from reports import choice
+from reports import affordable, choice
 from reports.choice import RANK, Field
-from reports.learned import learned
+from reports.learned import auc, learned
 from reports.records import Cell, Judgement, Run
-
-# Points of AUC (hundredths) that a faster cell may lose against the best one before a slower one is preferred.
-AFFORDABLE = 2.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Ground:
     def pool(self) -> list[Cell]:
         """The cells that are chosen among: those that may be shipped, else those that might, else all."""
         worth = {cell.id for cell in self.worth}
-        for tier in (self.field.able, self.field.open):
+        for tier in ([*self.field.able, *self.field.far], self.field.open):
             if found := [cell for cell in tier if cell.id in worth]:
                 return _rated(found)
         return _rated(self.worth)
@@ -55,15 +52,14 @@ class Ground:
 
     @cached_property
     def near(self) -> list[Cell]:
-        """Those of the pool that lose no more than AFFORDABLE against its best; all of it where no AUC is known."""
-        most = auc(self.top) or 0.0
-        return [cell for cell in self.pool if 100 * (most - (auc(cell) or 0.0)) <= AFFORDABLE + 1e-9]
+        """Those of the pool that lose no more AUC than can be afforded."""
+        floor = affordable.least(self.run, self.target, self.pool)
+        return [cell for cell in self.pool if affordable.keeps(cell, floor)]
 
     @cached_property
     def leaders(self) -> list[Cell]:
         """The fastest of the near ones, and those that it is not shown to be faster than."""
-        others = max(len(self.field.able), len(self.pool)) - 1
-        return choice.unbeaten(self.run, self.near, RANK, others)
+        return choice.unbeaten(self.run, self.near, RANK, len(self.near) - 1)
 
     def faster(self) -> list[Cell]:
         """Return what is shown to be faster than the leader, the fastest first: what may be chosen, then the rest."""
@@ -93,11 +89,6 @@ class Ground:
     def best(self, cell: Cell) -> Cell | None:
         """Return the fastest cell of the best AUC where this one's is another."""
         return None if auc(cell) == auc(self.top) else self.top
-
-
-def auc(cell: Cell) -> float | None:
-    """Return the AUC on all faces, None where it was not measured."""
-    return cell.value("auc", "all")
 
 
 def p50(cell: Cell) -> float:

@@ -9,20 +9,25 @@ CHANCE = 0.5  # AUC of tossing a coin
 LEAST = 0.55  # AUC from which on a figure without an interval counts
 
 
+def auc(cell: Cell) -> float | None:
+    """Return the AUC on all faces, None where it was not measured."""
+    return cell.value("auc", "all")
+
+
 def learned(cell: Cell) -> bool | None:
     """Return whether the AUC is shown to be above chance, None where there is no AUC.
 
     The 95 % interval lies above .5; where there is none, as with few groups of faces, the AUC is at least .55. A
     cell that takes real faces for fakes is not shown to tell them apart either: as it is, it decides worse than chance.
     """
-    auc = cell.metric("auc", "all")
-    if auc is None or auc.value is None:
+    found = cell.metric("auc", "all")
+    if found is None or found.value is None:
         return None
-    return auc.value >= LEAST if auc.ci_low is None else auc.ci_low > CHANCE
+    return found.value >= LEAST if found.ci_low is None else found.ci_low > CHANCE
 
 
 def auc_in_words(cell: Cell) -> str:
     """Return the AUC with its interval: "0.510 (0.450 to 0.570)"."""
-    auc = cell.metric("auc", "all")
-    ends = figures.interval(auc, 3)
-    return figures.rate(auc) + (f" ({ends})" if ends else "")
+    found = cell.metric("auc", "all")
+    ends = figures.interval(found, 3)
+    return figures.rate(found) + (f" ({ends})" if ends else "")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import choice, figures
+from reports import affordable, choice, figures
 from reports.choice import RANK
 from reports.figures import number
-from reports.ground import AFFORDABLE, Ground, auc, p50
-from reports.learned import auc_in_words
+from reports.ground import Ground, p50
+from reports.learned import auc, auc_in_words
 from reports.records import Cell, Metric, Run, Trust
 
 _NAMED = 3  # cells between which no difference is shown
@@ -48,7 +48,7 @@ def _lead(ground: Ground) -> str:
         return "the only candidate"
     able = " that meet all budgets" if ground.unmet and ground.field.able else ""
     if len(ground.near) < len(ground.pool):
-        return f"the fastest within {AFFORDABLE:.0f} points of the best AUC" + (f" of those{able}" if able else "")
+        return f"the fastest {affordable.WITHIN}" + (f" of those{able}" if able else "")
     return f"the fastest of {_count(ground, ground.pool)}{able}"
 
 

@@ -24,7 +24,7 @@ def choose(run: Run, target: str, most: float) -> Choice:
     lossy = [cell for cell in run.candidates if cell.key.target == target and (_drop(cell) or 0.0) > most]
     out = {cell.id for cell in lossy}
     kept = run.model_copy(update={"cells": tuple(cell for cell in run.cells if cell.id not in out)})
-    found = choice.choose(kept, target)
+    found = choice.choose(kept, target, bounded=False)
     left = (*found.left_out, *(LeftOut(cell=cell.id, reason=_held(run, cell, most)) for cell in lossy))
     return _told(run, found.model_copy(update={"left_out": left}), most)
 

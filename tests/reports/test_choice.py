@@ -11,7 +11,7 @@ import pytest
 from reports import budgets, choice, deployment
 from reports.front import front
 from reports.html import render
-from reports.records import Cell, Metric, Outcome, Run, Trust, VariantFile, Verdict
+from reports.records import Cell, Judgement, Metric, Outcome, Run, Trust, VariantFile, Verdict
 from tests.reports import synthetic
 from tests.reports.synthetic import a_round
 
@@ -46,8 +46,8 @@ def noisy(ratio: float, spread: float, shared: float = 0.03, count: int = 6) -> 
     return {INT8: list(common), FP32: list(common * each * ratio)}
 
 
-def chosen_variant(run: Run, **options: str) -> str:
-    found = choice.choose(run, "x86", **options)
+def chosen_variant(run: Run, rank: str = choice.RANK) -> str:
+    found = choice.choose(run, "x86", rank)
     return run.cell(found.cell).key.variant if found.cell else found.verdict
 
 
@@ -138,6 +138,54 @@ def test_what_is_not_shown_to_be_above_chance_is_left_out(run: Run) -> None:
     assert left.reason == "nothing learned: an AUC of 0.510 (0.460 to 0.560) is not shown to be above chance"
     found = choice.choose(few.model_copy(update={"cells": tuple(chance)}), "x86")
     assert (found.verdict, found.reason) == ("none", "no cell is shown to tell fakes from real faces")
+
+
+@pytest.mark.parametrize(("auc", "verdict"), [(0.931, INT8), (0.930, INT8), (0.929, FP32)])
+def test_a_faster_cell_may_lose_two_points_of_auc(run: Run, auc: float, verdict: str) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    assert chosen_variant(few.model_copy(update={"cells": (rated(few.cells[0], auc), rated(few.cells[1], 0.95))})) == (
+        verdict
+    )
+
+
+def test_what_loses_too_much_is_left_out_with_the_reason_and_a_way_out(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    few = few.model_copy(update={"cells": (rated(few.cells[0], 0.90), rated(few.cells[1], 0.95))})
+    found = choice.choose(few, "x86")
+    assert found.reason == "the only one within 2 points of the best AUC"
+    assert [left.reason for left in found.left_out] == [
+        "an AUC of 0.900 is not within 2 points of the best AUC, 0.950: a budget on auc or auc_drop may allow it"
+    ]
+    allowed = few.model_copy(update={"budgets": budgets.checks(few, {"x86": {"auc": 0.8}})})
+    assert chosen_variant(allowed) == INT8
+    elsewhere = few.model_copy(update={"budgets": (budgets.check(run, run.cells[-1], "auc", 0.1),)})
+    assert run.cells[-1].key.target != "x86"
+    assert chosen_variant(elsewhere) == FP32
+
+
+def test_a_cell_of_unknown_auc_is_not_chosen_beside_one_that_is_known(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    bare = few.cells[0].model_copy(update={"metrics": tuple(m for m in few.cells[0].metrics if m.metric != "auc")})
+    found = choice.choose(one := few.model_copy(update={"cells": (bare, few.cells[1])}), "x86")
+    assert one.cell(found.cell).key.variant == FP32
+    assert found.left_out[0].reason.startswith("no AUC is known, and others have 0.9")
+    assert chosen_variant(few.model_copy(update={"cells": (bare,)})) == INT8
+
+
+def test_a_rank_by_auc_has_no_bound_but_its_own_interval(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    close = few.model_copy(update={"cells": (rated(few.cells[0], 0.91), rated(few.cells[1], 0.95))})
+    assert choice.choose(close, "x86", "auc").verdict == "undecided"
+
+
+def test_an_open_cell_that_loses_too_much_would_not_come_first_either(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    for auc, named in ((0.94, True), (0.90, False)):
+        cells = (rated(few.cells[0], auc), rated(few.cells[1], 0.95))
+        doubt = budgets.check(few, cells[0], "p50_ms", 1.0)
+        assert doubt.verdict is Judgement.UNDECIDED
+        found = choice.choose(few.model_copy(update={"cells": cells, "budgets": (doubt,)}), "x86")
+        assert ("would come before it" in found.reason) == named
 
 
 def rated(cell: Cell, auc: float) -> Cell:
