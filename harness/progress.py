@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -20,6 +21,10 @@ class Progress(Protocol):
 
     def target(self, name: str, seconds: float) -> None:
         """A target will need about so many seconds."""
+        ...
+
+    def more(self, name: str, seconds: float) -> None:
+        """A target will need so many seconds more than was said, or fewer."""
         ...
 
     def step(self, name: str, text: str) -> None:
@@ -41,6 +46,9 @@ class Silent:
     """Tells nobody; for `--json` without a terminal and for Python."""
 
     def target(self, name: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def more(self, name: str, seconds: float) -> None:
         """Ignore it."""
 
     def step(self, name: str, text: str) -> None:
@@ -95,6 +103,11 @@ class Bars(Silent):
         """Add a bar."""
         self._tasks[name] = self._bars.add_task("", total=seconds, title=name)
 
+    def more(self, name: str, seconds: float) -> None:
+        """Make the bar as long as what is done and what is to come."""
+        task = self._bars.tasks[self._tasks[name]]
+        self._bars.update(task.id, total=max(task.completed, (task.total or 0.0) + seconds))
+
     def step(self, name: str, text: str) -> None:
         """Change what stands beside the bar."""
         self._bars.update(self._tasks[name], description=Text(text).plain)
@@ -131,6 +144,10 @@ class Lines(Silent):
         self._totals[name], self._done[name] = seconds, 0.0
         self._say(f"{name}: about {duration(seconds)} to go")
 
+    def more(self, name: str, seconds: float) -> None:
+        """Count it among what is left."""
+        self._totals[name] += seconds
+
     def step(self, name: str, text: str) -> None:
         """Say it, if nothing was said for a while."""
         if time.monotonic() - self._last >= EVERY_S:
@@ -144,6 +161,26 @@ class Lines(Silent):
     def _say(self, text: str) -> None:
         say(self._console, text)
         self._last = time.monotonic()
+
+
+class Outlook:
+    """Tells of rounds whose number is not known beforehand, before each pass of them, how many are still to come.
+
+    Args:
+        progress: who is told.
+        name: of the target.
+        each: seconds of a round, as `progress.advance` is told of it.
+    """
+
+    def __init__(self, progress: Progress, name: str, each: float) -> None:
+        self._progress, self._name, self._each = progress, name, each
+        self._said = 0.0
+
+    def before(self, rounds: Sequence[int]) -> None:
+        """A pass begins, of one round of each cell that wants some; `rounds` are what each will probably take."""
+        left = self._each * sum(rounds)
+        self._progress.more(self._name, left - self._said)
+        self._said = left - self._each * len(rounds)
 
 
 def on_stderr() -> Console:

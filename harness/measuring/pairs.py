@@ -19,7 +19,7 @@ from harness.planning.plan import Plan, PlannedCell
 from harness.state import State
 from reports import comparison, decide, statistics, taint
 from reports.comparison import Rounds
-from reports.decide import Rule
+from reports.decide import Decided, Rule
 from reports.records import Decision, Outcome, Round
 
 END_TO_END = protocol.STAGES.index("end_to_end")
@@ -64,16 +64,28 @@ def wants(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
         return False
     done = [state.paired(entry) for entry in pair.cells]
     found = _decided(folder, done, "p50", comparison.rules(state.plan.gates)["p50"])
-    return found is Decision.UNDECIDED and _due(folder, done, state.paired(cell), plan.budget_s)
+    return found.decision is Decision.UNDECIDED and _due(folder, done, state.paired(cell), plan.budget_s)
+
+
+def needed(state: State, folder: Path, pair: Pair) -> int | None:
+    """Return how many more rounds of each of a pair's cells will probably decide it, None where none would."""
+    done = [state.paired(entry) for entry in pair.cells]
+    found = _decided(folder, done, "p50", comparison.rules(state.plan.gates)["p50"])
+    return None if found.needed is None else max(0, found.needed - min(len(entries) for entries in done))
 
 
 def _alive(state: State, pair: Pair) -> bool:
     return not any(state.dead(cell) or cell.id in state.skipped or cell.id in state.dropped for cell in pair.cells)
 
 
-def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: Rule) -> Decision:
+def until_look(done: int) -> int:
+    """Return how many rounds lie between so many and the next look at them, at least one."""
+    return max(1, (decide.next_look(done) or 0) - done)
+
+
+def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: Rule) -> Decided:
     mine, theirs = (getattr(rounds(folder, entries), figure) for entries in done)
-    return decide.decide(comparison.ratios(mine, theirs), rule).decision
+    return decide.decide(comparison.ratios(mine, theirs), rule)
 
 
 def _due(folder: Path, done: Sequence[Sequence[Round]], mine: Sequence[Round], budget_s: float) -> bool:
@@ -137,6 +149,6 @@ def _goes_on(state: State, folder: Path, pair: Pair, cell: PlannedCell) -> bool:
     if not _alive(state, pair) or any(entry.outcome is not Outcome.OK for entries in done for entry in entries):
         return False
     rules = comparison.rules(state.plan.gates, alarm=decide.RED)
-    decisions = [_decided(folder, done, name, rules[name]) for name in _slower(state, folder, pair)]
+    decisions = [_decided(folder, done, name, rules[name]).decision for name in _slower(state, folder, pair)]
     budget_s = state.plan.method_on(cell.key.target).budget_s
     return Decision.UNDECIDED in decisions and _due(folder, done, state.paired(cell, again=True), budget_s)

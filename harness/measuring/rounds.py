@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +16,11 @@ from harness.measuring.heat import Gate
 from harness.measuring.pairs import Pair
 from harness.planning import method
 from harness.planning.plan import PlannedCell
+from harness.progress import Outlook
 from reports import statistics, taint, trust
+from reports.budgets import MOST
 from reports.records import Outcome, Round
+from reports.statistics import Interval
 
 if TYPE_CHECKING:
     from harness.measuring.measure import Measuring
@@ -52,16 +56,20 @@ class Rounds:
                     self._round(cell)
             self._race()
         number = self._method.rounds_min
+        outlook = self._outlook()
         while wanting := [cell for cell in self._shuffled(number) if self._wants_more(cell)]:
+            outlook.before([self._expected(cell) for cell in wanting])
             for cell in wanting:
                 self._round(cell)
             self._race()
             number += 1
+        outlook.before([])
 
     def confirm(self, flagged: Sequence[Pair]) -> None:
         """Measure the rounds of a second session, in an order of its own, until what was flagged is clear."""
-        number = 0
+        number, outlook = 0, self._outlook()
         while wanting := pairs.unsettled(self._state, self._folder, flagged):
+            outlook.before([pairs.until_look(number)] * len(wanting))
             if self._measuring.schedule.over:
                 reason = "the run had to be finished before its second session was."
                 for cell_id in sorted(wanting):
@@ -71,6 +79,11 @@ class Rounds:
                 if cell.id in wanting and self._open(cell):
                     self._round(cell)
             number += 1
+        outlook.before([])
+
+    def _outlook(self) -> Outlook:
+        measuring, name = self._measuring, self._measuring.target.name
+        return Outlook(measuring.progress, name, measuring.plan.round_seconds(name))
 
     def _race(self) -> None:
         """Let cells drop out that are beaten in everything, or over budget; who is compared runs a race of its own."""
@@ -113,11 +126,32 @@ class Rounds:
             return False
         if not self._affordable([entry.seconds for entry in rounds]):
             return False
-        counting = taint.clean(self._state.judged(cell))
-        if len(counting) < self._method.rounds_min:
+        if len(taint.clean(self._state.judged(cell))) < self._method.rounds_min:
             return len(rounds) < REPEATS * self._method.rounds_min
-        interval = statistics.t_interval([self._median(entry) for entry in counting if entry.frames])
+        interval = self._interval(cell)
         return interval is None or statistics.relative_half_width(interval) > self._method.half_width
+
+    def _interval(self, cell: PlannedCell) -> Interval | None:
+        """Return the interval of the cell's p50 in ns, None with fewer than two rounds that count."""
+        counting = taint.clean(self._state.judged(cell))
+        return statistics.t_interval([self._median(entry) for entry in counting if entry.frames])
+
+    def _expected(self, cell: PlannedCell) -> int:
+        """Return how many more rounds a cell that wants some will probably take: no more than its budget affords."""
+        seconds = [entry.seconds for entry in self._state.rounds[cell.id]]
+        affordable = int((self._method.budget_s - sum(seconds)) / max(float(np.mean(seconds)), 1e-3))
+        needed = self._needed(cell)
+        return max(1, affordable if needed is None else min(affordable, needed))
+
+    def _needed(self, cell: PlannedCell) -> int | None:
+        """Return how many more rounds would probably do, None where no number is known to."""
+        if pair := pairs.of(self._state.plan, cell):
+            return pairs.needed(self._state, self._folder, pair)
+        interval, done = self._interval(cell), len(taint.clean(self._state.judged(cell)))
+        if interval is None:
+            return None
+        rounds = statistics.rounds_needed(interval, done, math.log1p(self._method.half_width), MOST)
+        return None if rounds is None else rounds - done
 
     def _time_for_both(self, cell: PlannedCell) -> bool:
         rounds = self._state.rounds[cell.id]

@@ -17,7 +17,7 @@ from harness.config import RunTable, Workspace
 from harness.findings import chronicle, promotions
 from harness.planning import baselines, method, plan, prepare
 from harness.planning.plan import Plan
-from harness.progress import Silent
+from harness.progress import Progress, Silent
 from reports.formats import FORMATS
 from reports.records import Decision, Outcome, Run
 from tests.support import faces, models
@@ -38,9 +38,30 @@ class Place(NamedTuple):
         beside = baselines.find(baseline, self.folder / "runs") if baseline else None
         return plan.make(space, table, packs=places.packs(), baseline=beside)
 
-    def run(self, planned: Plan) -> tuple[Run, Path]:
+    def run(self, planned: Plan, teller: Progress | None = None) -> tuple[Run, Path]:
         """Measure a plan."""
-        return workflow.start(planned, self.folder / "runs", Silent())
+        return workflow.start(planned, self.folder / "runs", teller or Silent())
+
+
+class Ledger(Silent):
+    """Notes what was said to be left before each step."""
+
+    def __init__(self) -> None:
+        self.total = self.done = self.more_in_all = 0.0
+        self.left: list[tuple[str, float]] = []
+
+    def target(self, name: str, seconds: float) -> None:
+        self.total = seconds
+
+    def more(self, name: str, seconds: float) -> None:
+        self.total += seconds
+        self.more_in_all += seconds
+
+    def step(self, name: str, text: str) -> None:
+        self.left.append((text, self.total - self.done))
+
+    def advance(self, name: str, seconds: float) -> None:
+        self.done += seconds
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +86,7 @@ class Done(NamedTuple):
     run: Run
     folder: Path
     events: list[dict[str, Any]]
+    ledger: Ledger
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +96,19 @@ def done(place: Place) -> Done:
     shutil.copytree(place.folder / "old", place.folder / "kept")
     for path in (place.folder / "old").iterdir():
         path.unlink()
-    run, folder = place.run(place.plan("new", str(first)))
+    run, folder = place.run(place.plan("new", str(first)), ledger := Ledger())
     shutil.copytree(place.folder / "kept", place.folder / "old", dirs_exist_ok=True)
-    return Done(run, folder, journal.read(folder))
+    return Done(run, folder, journal.read(folder), ledger)
+
+
+def test_rounds_that_nobody_could_foresee_are_said_to_be_left_before_they_come(done: Done) -> None:
+    again = sum(event["event"] == "again" for event in done.events)
+    beyond = sum(max(0, len(cell.rounds) - SHORT[0]) for cell in done.run.cells)
+    assert again
+    assert beyond
+    beyond += again
+    assert done.ledger.more_in_all == pytest.approx(beyond * (0.6 + SHORT[2] + SHORT[4]))
+    assert min(left for text, left in done.ledger.left if text.startswith("round ")) > 0
 
 
 def test_the_files_of_a_run_are_measured_again_although_the_build_is_gone(done: Done) -> None:
