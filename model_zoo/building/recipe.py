@@ -80,6 +80,9 @@ class Train(Table):
             raise ValueError("'rates' must be above 0")
         if self.where_alone and not self.where:
             raise ValueError("'where_alone' epochs ask nothing where the weight 'where' is 0")
+        for key in ("alpha", "temperature"):
+            if key in self.model_fields_set and not self.teacher:
+                raise ValueError(f"'{key}' is of the soft loss, which needs a 'teacher'")
         return self
 
 

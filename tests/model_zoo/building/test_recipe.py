@@ -42,6 +42,8 @@ def taught_by(teacher: str) -> str:
         (small() + '[[steps]]\ndo = "prun"\n', r"there is no step 'prun'.*Did you mean 'prune'"),
         (small() + "[[steps]]\nepochs = 1\n", r"a step does not say what to 'do'.*Known: train, prune"),
         (small() + TRAIN + "[steps.augment]\nflips = 1\n", r"augment.flips'.*Did you mean 'flip'"),
+        (small() + TRAIN + "temperature = 2\n", "'temperature' is of the soft loss, which needs a 'teacher'"),
+        (small() + taught_by("b") + "alpha = 0.5\ntemperature = 2\n", None),
         (small(), None),
         ("", "either a backbone or"),
         ('from = "b"\n' + INPUT, "inherits it"),
