@@ -21,8 +21,9 @@ def drawn(*cells: tuple[str, str, float, float | None], spread: float = 0.002) -
         cell = collate(
             key, Measured([a_round(at, frames=f"{at}.npy") for at in frames], frames), METHOD, emulated=False
         )
-        lost = () if drop is None else (_drop(drop),)
-        found.append(cell.model_copy(update={"metrics": (*cell.metrics, *lost)}))
+        lost = () if drop is None else (_of("auc_drop", drop),)
+        known = (*cell.metrics, _of("auc", 0.95 - (drop or 0.0)), *lost)
+        found.append(cell.model_copy(update={"metrics": known}))
     return run.model_copy(update={"variants": variants, "targets": run.targets[:1], "cells": tuple(found)})
 
 
@@ -31,9 +32,9 @@ def _base() -> Run:
     return a_run()[0]
 
 
-def _drop(value: float) -> Metric:
+def _of(name: str, value: float) -> Metric:
     ends = {"ci_low": value - 0.004, "ci_high": value + 0.004}
-    return Metric(metric="auc_drop", scope="all", unit="1", value=value, n=400, lower_is_better=True, **ends)
+    return Metric(metric=name, scope="all", unit="1", value=value, n=400, lower_is_better=name == "auc_drop", **ends)
 
 
 LADDER = (("net", "", 2.0, None), ("int8", "net", 1.0, 0.03), ("mixed", "net", 1.4, 0.003), ("fp16", "net", 2.4, 0.0))
