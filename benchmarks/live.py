@@ -2,6 +2,7 @@
 
     python -m benchmarks.live record sessions.jsonl            # two hours of a machine that does nothing else
     python -m benchmarks.live table sessions.jsonl             # also of a recording that is not complete
+    python -m benchmarks.live brief sessions.jsonl > live.jsonl   # without their rounds, for `table`
     python -m benchmarks.live pool sessions.jsonl > pool.csv   # their rounds, for `python -m benchmarks.decisions`
 
 A session is `edgerig run --baseline`, the second session of what was flagged included. The slower model is the shipped
@@ -48,7 +49,7 @@ def main() -> None:
 @main.command()
 @click.argument("sessions", type=click.Path(path_type=Path))
 @click.option("--each", default=60, show_default=True, help="Sessions of each kind.")
-@click.option("--added", default=10, show_default=True, help="Matrices that make the slower model slower.")
+@click.option("--added", default=17, show_default=True, help="Matrices that make the slower model slower.")
 @click.option("--variant", default=NAME, show_default=True, help="Shipped variant that is measured.")
 def record(sessions: Path, each: int, added: int, variant: str) -> None:
     """Append sessions to a file until it holds so many of each kind."""
@@ -144,12 +145,21 @@ def table(sessions: Path) -> None:
 
 @main.command()
 @click.argument("sessions", type=click.Path(path_type=Path, exists=True))
+def brief(sessions: Path) -> None:
+    """Write the sessions without their rounds: all that `table` reads."""
+    for session in _read(sessions):
+        print(json.dumps({name: value for name, value in session.items() if name != "cells"}))
+
+
+@main.command()
+@click.argument("sessions", type=click.Path(path_type=Path, exists=True))
 def pool(sessions: Path) -> None:
     """Write the rounds of the unchanged model as CSV, in the order of their time."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     rounds = [row for session in _read(sessions) for cell in _unchanged(session) for row in cell]
     writer.writerow(rounds[0].keys())
-    writer.writerows(row.values() for row in sorted(rounds, key=lambda row: str(row["started"])))
+    for row in sorted(rounds, key=lambda row: str(row["started"])):
+        writer.writerow((row | {"seconds": round(row["seconds"], 3)}).values())
 
 
 def _unchanged(session: dict[str, Any]) -> list[list[dict[str, Any]]]:

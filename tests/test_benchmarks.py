@@ -33,6 +33,7 @@ def test_the_table_of_decisions_is_printed_for_a_recorded_pool(tmp_path: Path) -
     done = CliRunner().invoke(decisions.main, ["table", str(tmp_path / "pool.csv"), "--sessions", "3"])
     assert done.exit_code == 0, done.output
     assert done.output.startswith("300 rounds, noise of a median from one round to the next 0.")
+    assert "sessions each, of 30 rounds of each side: 60 s of 2.00 s" in done.output
     ours = next(line for line in done.output.splitlines() if line.startswith("edgerig, first session"))
     assert ours.count("100.00 % (") == 2
     assert "pairs of rounds until +5% is decided" in done.output
@@ -60,6 +61,10 @@ def test_recorded_sessions_are_counted_and_give_a_pool(tmp_path: Path) -> None:
     assert (
         told.count("flagged by the first session   0.00 %") == told.count("flagged by the first session 100.00 %") == 1
     )
+    brief = tmp_path / "live.jsonl"
+    brief.write_text(CliRunner().invoke(live.main, ["brief", str(path)]).output)
+    assert "cells" not in brief.read_text()
+    assert CliRunner().invoke(live.main, ["table", str(brief)]).output == told
     pool = CliRunner().invoke(live.main, ["pool", str(path)]).output.splitlines()
     assert pool[0] == ",".join(decisions.COLUMNS)
     assert [line.split(",")[4] for line in pool[1:]] == ["1", "1", "2", "2", "2", "2"]  # not the slower model's own
