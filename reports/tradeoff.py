@@ -129,7 +129,7 @@ def _no_difference(ground: Ground, pair: Pair | None) -> Said:
     if pair and pair.tells:
         return [f"{told}.", pair.besides(names[0], names[-1])], cells
     cost = pair.cost() if pair and len(leaders) == 2 else ""
-    return [f"{told}; {names[0]} {cost}." if cost else f"{told}."], cells
+    return [f"{told}.", f"{names[0]} {cost}."] if cost else [f"{told}."], cells
 
 
 def _reach(cells: Sequence[Cell]) -> str:
