@@ -26,7 +26,7 @@ def batch(weights: Any = (1, 1, 1, 1), pairs: int = 2) -> Batch:
 
 
 def loss(done: float = 0.0, of: Batch | None = None, teacher: Any = None, **keys: Any) -> float:
-    table = Train.model_validate({"epochs": 4, **keys})
+    table = Train.model_validate({"epochs": 4, "teacher": "a teacher" if teacher else "", **keys})
     return float(Objective(table, teacher, None)(LOGITS, [LOGITS], of or batch(), done))
 
 
