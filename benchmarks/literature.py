@@ -91,7 +91,10 @@ def _share(value: float | None, of: float | None) -> str:
 
 def _with_interval(cell: Cell, name: str) -> str:
     metric = cell.metric(name, "all")
-    return f"{number(metric.value)} ({interval(metric)})" if metric else NONE
+    if metric is None:
+        return NONE
+    ends = interval(metric)
+    return number(metric.value) + (f" ({ends})" if ends else "")
 
 
 def _against_parent(run: Run, cell: Cell) -> str:
