@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from harness import progress
+from harness.measuring import pairs
 from harness.progress import Bars, Lines, Outlook
 
 
@@ -48,6 +49,11 @@ def test_fewer_rounds_than_were_expected_leave_what_comes_after_them(lines: tupl
     outlook.before([])
     teller.step("x86", "a sustained pass")
     assert heard.getvalue().splitlines()[-1] == "x86: a sustained pass (about 30 s to go)"
+
+
+@pytest.mark.parametrize(("done", "left"), [(0, 5), (4, 1), (5, 3), (8, 4), (39, 1), (40, 1)])
+def test_a_second_session_goes_from_look_to_look(done: int, left: int) -> None:
+    assert pairs.until_look(done) == left
 
 
 def test_a_bar_is_as_long_as_what_is_done_and_what_is_to_come() -> None:
