@@ -73,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     models.null_model(folder / "new", "slow", latency_ms=6.0, wait="sleep")
     models.null_model(folder / "old", "same", latency_ms=1.0)
     models.null_model(folder / "new", "same", latency_ms=1.0)
-    models.null_model(folder / "new", "fresh")
+    models.null_model(folder / "new", "fresh", latency_ms=1.0, wobble=0.5)  # five rounds never know its p50
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(method._SETTINGS, "default", SHORT)
         patch.setitem(method._SETTINGS, "quick", (1, 2, 0.0, 1, 0.0))

@@ -5,6 +5,7 @@ The model is a JSON file named *.null; every key may be left out:
     {"input": {"shape": [1, 3, 8, 8], "dtype": "float32"},
      "outputs": 1,                          values of one answer
      "latency_ms": 2.5  or  [2, 2, 9],      cycled over all frames, warm-up included
+     "wobble": 0.5,                         a process takes longer by one share, drawn from 0 to this
      "wait": "spin"  or  "sleep",
      "scores": 0.7  or  [0.1, "nan"]  or  {"mode": "mean"},
                                             cycled over frames, or the mean of the tensor
@@ -95,7 +96,8 @@ class NullSession(Session):
         return self._played(answers)
 
     def _played(self, answers: Infer) -> Infer:
-        waits = itertools.cycle([int(ms * 1e6) for ms in _listed(self._script.get("latency_ms", 0))])
+        longer = 1e6 * (1 + self._script.get("wobble", 0.0) * np.random.default_rng().random())
+        waits = itertools.cycle([int(ms * longer) for ms in _listed(self._script.get("latency_ms", 0))])
         wait = _sleep if self._script.get("wait") == "sleep" else _spin
         fail = self._script.get("fail", {})
         failing = fail.get("frame", 0) if fail.get("at") == "frame" else -1
