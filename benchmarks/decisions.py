@@ -235,7 +235,10 @@ def _read(source: Path | None) -> Pool:
     if source is None:
         raise click.UsageError("name a pool, or --normal NOISE")
     with source.open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if not row["tainted"]]
+        lines = csv.DictReader(stream)
+        if missing := [name for name in COLUMNS if name not in (lines.fieldnames or ())]:
+            raise click.UsageError(f"{source} has no column {missing[0]}: `pool RUN` writes such a file")
+        rows = [row for row in lines if not row["tainted"]]
     seconds = float(np.mean([float(row["seconds"]) for row in rows] or [ROUND_S]))
     return Pool(np.array([[float(row[name]) for name in COLUMNS[:4]] for row in rows]), seconds)
 

@@ -45,6 +45,13 @@ def test_a_pool_that_is_too_small_is_refused() -> None:
     assert "--normal NOISE" in done.output
 
 
+def test_another_file_is_no_pool(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("median_ns\n1\n")
+    done = CliRunner().invoke(decisions.main, ["table", str(tmp_path / "other.csv")])
+    assert done.exit_code == 2
+    assert "other.csv has no column min_ns" in " ".join(done.output.split())
+
+
 def _session(kind: str, decision: str, ratio: float, started: str) -> dict[str, Any]:
     cell = [dict(zip(decisions.COLUMNS, (1, 2, 3, 4, started, 2.0, ""), strict=True))]
     cells = {"candidate": cell, "baseline": cell}
