@@ -34,7 +34,9 @@ folder_option = click.option(
 recipes_option = click.option(
     "--recipes", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="Own recipes, beside the shipped."
 )
-seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all that is drawn."
+)
 faces_option = click.option(
     "--faces", type=click.Path(path_type=Path), metavar="DIR", help="With splits.  [default: drawn by a program]"
 )

@@ -69,7 +69,7 @@ def chosen(known: Mapping[str, Recipe], words: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         family = [name for name, recipe in known.items() if recipe.family.lower() == word.lower()]
-        if not _is_file(word) and word not in known and (Path(word).is_dir() or word.endswith(recipes.SUFFIX)):
+        if not (family or _is_file(word) or word in known) and (Path(word).is_dir() or word.endswith(recipes.SUFFIX)):
             raise ConfigError(
                 f"{word} is no file of a recipe.", "--recipes DIR adds those of a folder, by their names."
             )
@@ -273,6 +273,7 @@ def rows(known: Mapping[str, Recipe], source: Path | None, seed: int) -> list[Ro
 
 
 def _standing(build: Builder, shop: Products, name: str) -> str:
+    recipes.needed(build.shelf, name)  # raises where it needs itself, before that is gone round and round
     if not shop.missing(name):
         return "built"
     there = any(stage.key in build.store for stage in build.stages(name))

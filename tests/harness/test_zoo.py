@@ -128,6 +128,7 @@ def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFi
         (("train", "tiny", "--recipes", "faces"), "no recipe is in faces"),
         (("train", "tiny", *OWN[:2], "--faces", "nowhere"), "no face set at nowhere"),
         (("export", "tiny", *OWN), "the recipe 'tiny' is not built with these faces and this seed: a step is missing"),
+        (("train", "tiny", *OWN, "--seed", 2**32), "4294967296 is not in the range"),
         (("train", "recipes", *OWN), "recipes is no file of a recipe. --recipes DIR"),
         (("train", "recipes/tyni.toml", *OWN), "recipes/tyni.toml is no file of a recipe."),
         (("build", "tiny", *OWN, "--out", "faces/labels.csv"), "labels.csv cannot be written"),
@@ -136,9 +137,19 @@ def test_a_recipe_is_named_by_its_file_too(bench: Path, capsys: pytest.CaptureFi
     ],
     ids=str,
 )
-def test_what_is_refused(bench: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
+def test_what_is_refused(bench: Path, capsys: pytest.CaptureFixture[str], words: tuple[object, ...], said: str) -> None:
     assert edgerig("zoo", *words) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_recipe_that_needs_itself_is_in_the_list(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bench / "recipes" / "tiny.toml").write_text(TINY + 'teacher = "tiny"\n')
+    assert listed(capsys, "tiny", *OWN)["tiny"]["built"] == ""
+
+
+def test_a_folder_that_is_called_like_a_family(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bench / "try").mkdir()
+    assert list(listed(capsys, "try", *OWN)) == ["tiny", "tiny-taught"]
 
 
 def test_faces_that_nobody_can_train_on(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
