@@ -80,6 +80,9 @@ class Train(Table):
             raise ValueError("'rates' must be above 0")
         if self.where_alone and not self.where:
             raise ValueError("'where_alone' epochs ask nothing where the weight 'where' is 0")
+        for key in ("where_alone", "warmup_epochs"):
+            if getattr(self, key) >= self.epochs:
+                raise ValueError(f"'{key}' leaves none of the {self.epochs} 'epochs' to the rest of the training")
         for key in ("alpha", "temperature"):
             if key in self.model_fields_set and not self.teacher:
                 raise ValueError(f"'{key}' is of the soft loss, which needs a 'teacher'")
@@ -187,7 +190,9 @@ class Recipe(Table):
     parent: str = Field("", description="variant that it is compared with; by default the recipe of 'from'")
     backbone: str = Field("", description="of model_zoo/backbones/registry.py; or `from`")
     weights: str = Field("random", description="random, imagenet, or the file of a state dict, seen from the recipe")
-    input: Input | None = Field(None, description="as [input] of a manifest; where there is a backbone")
+    input: Input | None = Field(
+        None, description="[input] of a manifest, but for what formats differ in; with a backbone"
+    )
     steps: tuple[Step, ...] = Field((), description="[[steps]], in their order")
     exports: tuple[Format, ...] = Field(("onnx",), min_length=1, description="onnx, tflite, openvino")
     authors: tuple[AuthorFigure, ...] = Field((), description="[[authors]]: figures that others printed")
@@ -198,6 +203,9 @@ class Recipe(Table):
             raise ValueError("a recipe names either a backbone or, as 'from', the recipe that it goes on from")
         if bool(self.backbone) != (self.input is not None):
             raise ValueError("a recipe with a backbone has an [input]; one with 'from' inherits it")
+        for key in ("layout", "dtype", "scale", "zero_point"):
+            if self.input and getattr(self.input, key) != Input.model_fields[key].default:
+                raise ValueError(f"'input.{key}' is not a recipe's: each exported format has its own")
         for step in self.steps[:-1]:
             if isinstance(step, Quantize):
                 raise ValueError("'quantize' works on exported files: it must be the last step")
@@ -277,7 +285,7 @@ def load(path: Path) -> Recipe:
 
 def _known_step(step: Any, path: Path) -> None:
     """Refuse an unknown step with the nearest one, which pydantic's sentence on unions does not name."""
-    if isinstance(step, dict) and step.get("do") not in STEPS:
+    if isinstance(step, dict) and str(step.get("do", "")) not in STEPS:
         word = str(step.get("do", ""))
         known = f"Known: {', '.join(STEPS)}."
         if not word:
