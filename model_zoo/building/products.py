@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgerig import files
+from edgerig import digest, files
 from model_zoo.building import recipe as recipes
 from model_zoo.building import store
 from model_zoo.building.build import Asked, Builder
@@ -58,6 +58,12 @@ class Product:
         """The model file first, then those that belong to it."""
         return [self.folder / name for name in (self.table["file"], *self.table.get("extra_files", ()))]
 
+    @property
+    def whole(self) -> bool:
+        """Whether its files are there, the model as it was written."""
+        files = [*self.files, *(self.folder / EXTRAS / title for title in self.extras)]
+        return all(path.is_file() for path in files) and digest.of_file(files[0]) == self.table["sha256"]
+
 
 class Products:
     """Exports what a builder builds; what was exported before is taken as it is.
@@ -96,7 +102,10 @@ class Products:
         facts = shelved.facts(key)
         table = {**facts[TABLE], **self._said(recipe, variant, facts)}
         said = {key: value for key, value in table.items() if value}
-        return Product(variant, shelved.folder(key), said, tuple(facts[EXTRAS]))
+        found = Product(variant, shelved.folder(key), said, tuple(facts[EXTRAS]))
+        if not found.whole:
+            raise store.damaged(f"{variant}: export", found.folder)
+        return found
 
     def _exported(self, recipe: Recipe, trained: Trained, variant: str, kind: Format, part: Path) -> Mapping[str, Any]:
         self.builder.watcher.exporting(variant, kind)

@@ -106,7 +106,7 @@ class Store:
             os.utime(path)
         found = _facts(path)
         if found is None:
-            raise _damaged(name, path.parent)
+            raise damaged(name, path.parent)
         return found
 
     def folder(self, name: str) -> Path:
@@ -215,10 +215,11 @@ def _model(path: Path, what: str) -> Any:
     try:
         return torch.load(path, weights_only=False, map_location="cpu")
     except Exception as error:  # a pickle raises anything, also where a newer library has another class
-        raise _damaged(what, path.parent) from error
+        raise damaged(what, path.parent) from error
 
 
-def _damaged(what: str, folder: Path) -> ModelError:
+def damaged(what: str, folder: Path) -> ModelError:
+    """Return the error that an outcome, of which `what` tells, cannot be used."""
     return ModelError(
         f"what is kept of '{what}' cannot be read: it is damaged, or from other versions of torch and timm.",
         f"Remove {folder}: the same command builds it again.",

@@ -135,7 +135,7 @@ def _restored(path: Path, layers: Mapping[str, Rounded]) -> int:
     """Put back what a killed build had tuned; returns how many blocks that were."""
     if not path.exists():
         return 0
-    saved = torch.load(path, weights_only=True, map_location="cpu")
+    saved = saving.load(path)
     for name, halves in saved["halves"].items():
         # A build may go on with another device than it began with.
         layers[name].halves = {part: half.to(layers[name].codes.device) for part, half in halves.items()}

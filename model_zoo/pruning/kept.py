@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from model_zoo.training import saving
 
 
@@ -18,4 +16,4 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     """
     if not path.is_file():
         saving.save(make(), path)
-    return torch.load(path, weights_only=False, map_location="cpu")
+    return saving.load(path, weights_only=False)

@@ -188,7 +188,7 @@ class _Run:
     def _restore(self, path: Path) -> None:
         if not path.exists():
             return
-        saved = torch.load(path, weights_only=True, map_location=self.device)
+        saved = saving.load(path, device=self.device)
         self.standing = _Standing(**saved["standing"])
         for name, part in self._parts().items():
             part.load_state_dict(saved["parts"][name])

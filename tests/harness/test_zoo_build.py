@@ -136,6 +136,23 @@ def test_a_recipe_that_fails_leaves_no_file_of_an_earlier_build(
     assert sorted(path.name for path in out.iterdir()) == ["earlier", "older.onnx", "older.toml", "whole.notes"]
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"half of it")])
+def test_a_damaged_file_of_the_cache_is_told_and_not_handed_out(
+    built: Path, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object]
+) -> None:
+    [kept] = (place / "cache" / "zoo").glob("*/whole.onnx")
+    before = kept.read_bytes()
+    damage(kept)
+    try:
+        assert edgerig("zoo", "build", "whole", *OWN, "--out", tmp_path) == 3
+    finally:
+        kept.write_bytes(before)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "what is kept of 'whole: export' cannot be read: it is damaged, or from other versions" in said
+    assert f"Remove {kept.parent}" in said
+    assert not (tmp_path / "whole.onnx").exists()
+
+
 def test_what_is_built_is_measured(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert edgerig("run", "--variants", built, "--faces", "faces", "--quick", "--json") == 0
     run = json.loads(capsys.readouterr().out)

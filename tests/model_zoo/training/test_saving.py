@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from edgerig.errors import DiskFull
+from edgerig.errors import DiskFull, ModelError
 from model_zoo.pruning.kept import kept
 from model_zoo.training import saving
 
@@ -28,3 +28,13 @@ def test_what_is_saved_is_found_again(tmp_path: Path) -> None:
     saving.save({"weights": torch.ones(2)}, tmp_path / "a.pt")
     assert torch.load(tmp_path / "a.pt", weights_only=True)["weights"].tolist() == [1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+@pytest.mark.parametrize("read", [saving.load, lambda path: kept(path, lambda: [1])])
+def test_a_damaged_checkpoint_is_told_with_what_to_do(tmp_path: Path, read: Any) -> None:
+    saving.save([1], tmp_path / "a.pt")
+    assert read(tmp_path / "a.pt") == [1]
+    (tmp_path / "a.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"a\.pt cannot be read: it is damaged") as caught:
+        read(tmp_path / "a.pt")
+    assert "Remove it" in caught.value.hint
