@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +28,8 @@ LABELS = ("real", "fake")
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "category", "group", "split")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy"})
+# What a damaged archive raises, or one that is encrypted, or packed by a method that Python does not know.
+UNREADABLE = (OSError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # packs of the same faces are the same bytes
 
 
@@ -171,8 +175,8 @@ def _from_row(row: dict[str, str | None], where: str) -> Face:
     if label not in LABELS:
         raise FaceSetError(f"{where}: unknown label '{label}'.", "A label is 'real' or 'fake'.")
     parts = PurePosixPath(path)
-    if not path or parts.is_absolute() or ".." in parts.parts:
-        raise FaceSetError(f"{where}: '{path}' must be a path inside the face set.")
+    if not path or parts.is_absolute() or ".." in parts.parts or "\0" in path:
+        raise FaceSetError(f"{where}: {path!r} must be a path inside the face set.")
     split = (row.get("split") or "").strip()
     if split and split not in SPLITS:
         raise FaceSetError(f"{where}: unknown split '{split}'.", toml.nearest(split, SPLITS))
@@ -197,7 +201,7 @@ def _from_pack(path: Path) -> list[Face]:
     try:
         with zipfile.ZipFile(path) as archive:
             faces, members = _from_csv(archive.read("labels.csv").decode("utf-8-sig"), path), set(archive.namelist())
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, OSError) as error:
+    except (*UNREADABLE, UnicodeDecodeError) as error:
         raise FaceSetError(f"{path} is not a pack of faces: {error}.") from error
     absent = next((face.path for face in faces if face.path not in members), None)
     if absent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +37,7 @@ class Pictures:
             raise FaceSetError(f"the picture {face.path} is not among the faces that may be looked at here.")
         try:
             return self._archive.read(face.path) if self._archive else (self._faces.source / face.path).read_bytes()
-        except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except faceset.UNREADABLE as error:
             raise self._unreadable(face, str(getattr(error, "strerror", None) or error)) from error
 
     def decoded(self, face: Face) -> NDArray[np.uint8]:

@@ -109,7 +109,8 @@ def held_out(
 ) -> NDArray[np.float64] | None:
     """Return a score for each face from a linear classifier on all traits that has not seen its group, [faces].
 
-    Fisher's discriminant on the traits' ranks, which no outlier moves; None with too few groups to hold any out.
+    Fisher's discriminant on the traits' ranks, which no outlier moves; None with too few groups to hold any out, or too
+    few faces of a label to know how these spread.
     """
     index = statistics.group_index(groups)
     if index.max() + 1 < 2 * FOLDS:
@@ -118,8 +119,9 @@ def held_out(
     scores = np.zeros(len(labels))
     for fold in range(FOLDS):
         held = np.random.default_rng(0).permutation(index.max() + 1)[index] % FOLDS == fold
-        if len(set(labels[~held])) == 2:
-            scores[held] = ranks[held] @ _fisher(ranks[~held], labels[~held])
+        if np.bincount(labels[~held], minlength=2).min() < 2:
+            return None
+        scores[held] = ranks[held] @ _fisher(ranks[~held], labels[~held])
     return scores
 
 

@@ -116,6 +116,13 @@ def test_traits_that_tell_only_together(tmp_path: Path) -> None:
     assert together.auc > max(trait.auc for trait in found.traits if trait.name in ("brightness", "contrast"))
 
 
+@pytest.mark.parametrize("fakes", [1, 2])
+def test_a_label_with_too_few_faces_to_know_how_they_spread(tmp_path: Path, fakes: int) -> None:
+    rows = [(path, "fake" if n < fakes else "real", path, "") for n, (path, *_) in enumerate(even(24))]
+    found = checked(written(tmp_path / "set", rows, plain))
+    assert {trait.name for trait in found.traits} == set(NAMES)
+
+
 def test_a_group_in_two_splits(tmp_path: Path) -> None:
     rows = [(path, label, "g0" if path == "59.img" else group, split) for path, label, group, split in even()]
     found = checked(written(tmp_path / "set", rows, plain))

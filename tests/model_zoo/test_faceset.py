@@ -108,6 +108,7 @@ def test_empty_sets(tmp_path: Path) -> None:
         ("path,label\n../a.png,real\n", "line 2 of labels.csv of {}: '../a.png' must be a path inside the face set."),
         ("path,label\nx/../../a,real\n", "line 2 of labels.csv of {}: 'x/../../a' must be a path inside the face set."),
         ("path,label\n/a.png,real\n", "line 2 of labels.csv of {}: '/a.png' must be a path inside the face set."),
+        ("path,label\na\0.png,real\n", "line 2 of labels.csv of {}: 'a\\x00.png' must be a path inside the face set."),
         ("path,label,split\na.png,real,tset\n", "line 2 of labels.csv of {}: unknown split 'tset'."),
         ("path,label\na.png,real\na.png,fake\n", "labels.csv of {} names 'a.png' more than once."),
         ("path,label\na.png,real\n./a.png,fake\n", "labels.csv of {} names 'a.png' more than once."),
@@ -310,6 +311,30 @@ def test_a_pack_of_pixels_shows_the_same_pictures(tmp_path: Path, faces: Path) -
 def test_what_is_no_pack(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "faces.zip").write_bytes(content)
     assert "is not a pack of faces" in refused(tmp_path / "faces.zip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "value"),
+    [
+        (zipfile.ZIP_STORED, 6, 1),
+        (zipfile.ZIP_STORED, 8, 9),
+        (zipfile.ZIP_DEFLATED, 45, 255),
+        (zipfile.ZIP_LZMA, 45, 255),
+    ],
+    ids=["encrypted", "a method of Windows", "damaged", "damaged LZMA"],
+)
+def test_an_archive_that_cannot_be_opened(tmp_path: Path, kind: int, at: int, value: int) -> None:
+    path = tmp_path / "faces.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("labels.csv", "path,label\n" + "".join(f"{n}.png,real\n" for n in range(50)))
+    data = bytearray(path.read_bytes())
+    data[at] = value
+    if at < 30:  # in the directory at the end, too
+        data[data.find(b"PK\x01\x02") + at + 2] = value
+    else:
+        data[at : at + 20] = bytes([value]) * 20
+    path.write_bytes(data)
+    assert "is not a pack of faces" in refused(path)
 
 
 def test_half_a_pack(tmp_path: Path, faces: Path) -> None:
