@@ -11,6 +11,7 @@ from model_zoo import manifest
 from model_zoo.manifest import Variant
 
 SHIPPED = Path(__file__).parent / "variants"
+NO_MANIFESTS = ("edgerig.toml", "pyproject.toml")  # whoever else writes TOML into folders of models
 EVERYTHING = "shipped"  # the word for all of them
 STARTERS = (
     "mobilenetv3-small-fp32",
@@ -77,7 +78,7 @@ def manifests_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.glob("*.toml")
-        if not path.name.endswith(manifest.FAMILY_SUFFIX) and path.name not in ("edgerig.toml", "pyproject.toml")
+        if not path.name.endswith(manifest.FAMILY_SUFFIX) and path.name not in NO_MANIFESTS
     )
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from edgerig.errors import ModelError
+from edgerig import toml
+from edgerig.errors import ConfigError, ModelError
 from harness import places, workflow
 from harness.commands import common
 from harness.models import foreign
 from harness.models.foreign import Finding, Prober
-from model_zoo import faceset, family
+from model_zoo import faceset, family, select
 from targets import profile
 
 
@@ -63,7 +64,19 @@ def _models(folder: Path, force: bool, messages: Console) -> list[Path]:
     rest = [model for model in models if model.name not in known]
     if not rest:
         raise ModelError(f"every model in {folder} has a manifest.", "--force writes them again.")
+    for model in rest:
+        _require_free(folder / f"{foreign.name_of(model)}.toml", model)
     return rest
+
+
+def _require_free(path: Path, model: Path) -> None:
+    """Raise ConfigError where a manifest would take the place, or the name, of what is none."""
+    if path.name in select.NO_MANIFESTS or (path.exists() and toml.load(path).get("file") != model.name):
+        raise ConfigError(
+            f"the manifest of {model.name} would be {path}, and that is {'' if path.exists() else 'the name of '}"
+            "something else.",
+            "Rename the model.",
+        )
 
 
 def _tell(finding: Finding, messages: Console) -> None:

@@ -142,8 +142,9 @@ class Prober:
         facts = FACTS[model_format](path) if model_format in FACTS else None
         runtime = reading(model_format)[0]
         key = Key(variant=path.stem, target=self._target.name, runtime=runtime, provider="cpu", threads=1)
-        tensor, answers = self._described(path, key)
-        choices = sorted(self._tried(path, key, tensor, answers[0]), key=lambda choice: -choice.auc)
+        beside = facts.beside if facts else ()
+        tensor, answers = self._described(path, key, beside)
+        choices = sorted(self._tried(path, key, beside, tensor, answers[0]), key=lambda choice: -choice.auc)
         best = _best(choices)
         return Finding(
             path,
@@ -153,9 +154,9 @@ class Prober:
             manifest=_table(path, best, facts),
         )
 
-    def _described(self, path: Path, key: Key) -> tuple[Tensor, list[Tensor]]:
+    def _described(self, path: Path, key: Key, beside: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
         """Return the picture that a model takes, and its answers."""
-        planned = _planned(path, InputSpec(1, 1), OutputSpec())
+        planned = _planned(path, beside, InputSpec(1, 1), OutputSpec())
         self._session.push({file.sha256: file.path for file in planned.files})
         result = self._run(self._job(planned, key, "inspect", input=None, output=None))
         pictures = [tensor for tensor in result.inputs if len(tensor.shape) == 4]
@@ -164,17 +165,17 @@ class Prober:
             raise ModelError(f"its inputs are {shapes}: edgerig measures models that take one picture.")
         return pictures[0], result.outputs
 
-    def _tried(self, path: Path, key: Key, tensor: Tensor, answer: Tensor) -> Iterator[Choice]:
+    def _tried(self, path: Path, key: Key, beside: Sequence[str], tensor: Tensor, answer: Tensor) -> Iterator[Choice]:
         labels = [int(face.label == "fake") for face in self._faces.faces]
         for scaling, spec in _inputs(tensor, self._size):
-            for output, scores in _read(self._outputs(path, key, spec), answer):
+            for output, scores in _read(self._outputs(path, key, beside, spec), answer):
                 auc, loss = metrics.roc_auc(labels, scores), metrics.log_loss(labels, scores)
                 if auc is not None and loss is not None:
                     yield Choice(scaling, spec, output, auc, loss)
 
-    def _outputs(self, path: Path, key: Key, spec: InputSpec) -> NDArray[np.float64]:
+    def _outputs(self, path: Path, key: Key, beside: Sequence[str], spec: InputSpec) -> NDArray[np.float64]:
         job = self._job(
-            _planned(path, spec, OutputSpec(index=0)),
+            _planned(path, beside, spec, OutputSpec(index=0)),
             key,
             "accuracy",
             faces=self._pack.sha256,
@@ -203,9 +204,14 @@ class Prober:
         return result
 
 
-def _planned(path: Path, spec: InputSpec, output: OutputSpec) -> PlannedVariant:
+def _planned(path: Path, extra: Sequence[str], spec: InputSpec, output: OutputSpec) -> PlannedVariant:
     """Return a variant that is good enough to be tried."""
-    keys = {"name": _name(path), "file": path.name, "input": {"size": (spec.height, spec.width)}}
+    keys = {
+        "name": name_of(path),
+        "file": path.name,
+        "extra_files": extra,
+        "input": {"size": (spec.height, spec.width)},
+    }
     table = toml.validated(manifest.Manifest, keys, str(path))
     for beside in manifest.belonging(table, path):
         if not beside.is_file():
@@ -293,7 +299,7 @@ def _opposite(output: OutputSpec) -> str:
 def _table(path: Path, best: Choice, facts: ModelFacts | None) -> dict[str, Any]:
     """Return the manifest's keys, those that have their default left out."""
     table: dict[str, Any] = {
-        "name": _name(path),
+        "name": name_of(path),
         "file": path.name,
         "bytes": path.stat().st_size,
         "sha256": digest.of_file(path),
@@ -303,10 +309,11 @@ def _table(path: Path, best: Choice, facts: ModelFacts | None) -> dict[str, Any]
     if facts:
         table |= {"parameters": facts.parameters, "techniques": list(facts.techniques)}
         table |= {"macs": facts.macs} if facts.macs else {}
+        table |= {"extra_files": list(facts.beside)} if facts.beside else {}
     return table
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Return what a model is called: its file without the suffix, or with it where that alone tells two apart."""
     alike = [other for other in path.parent.glob("*.*") if other.stem == path.stem and other.suffix in manifest.FORMATS]
     return path.name if len(alike) > 1 else path.stem

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgerig import digest, files
-from edgerig.errors import FaceSetError, ModelError
+from edgerig.errors import FaceSetError, ModelError, OutputError
 from harness.models import onnx_facts
 from model_zoo import faceset, family
 from model_zoo.faceset import FaceSet
-from model_zoo.ladder.build import Ladder, Rung
+from model_zoo.ladder.build import NAMES, Ladder, Rung
 from model_zoo.ladder.fidelity import Bound, Faces
 from model_zoo.manifest import Variant
 
@@ -41,11 +41,21 @@ def faces_for(source: Path, variant: Variant, seed: int) -> tuple[Faces, Faces]:
         calibration = everything.split("train")
     else:
         calibration, validation = _divided(validation)
+        _require_rest(validation, source)
     spec = variant.manifest.input.spec()
     return (
         Faces(calibration.sample(CALIBRATING, seed), spec),
         Faces(validation.sample(VALIDATING, seed), spec),
     )
+
+
+def _require_rest(validation: FaceSet, source: Path) -> None:
+    if not (validation.of("real") and validation.of("fake")):
+        raise FaceSetError(
+            f"the val split of {source} has too few groups: without the fifth of them that calibrates, faces of both "
+            "labels must be left.",
+            "Add a train split, or more groups (people, clips) to val.",
+        )
 
 
 def _divided(faces: FaceSet) -> tuple[FaceSet, FaceSet]:
@@ -65,22 +75,44 @@ def build(
     Raises:
         ModelError: it is no ONNX file of float32 that can be quantized.
         FaceSetError: the faces cannot be used.
+        OutputError: the folder is that of the model, whose manifest would be written over.
     """
+    if folder.resolve() == variant.path.parent.resolve():
+        raise OutputError(f"{folder} is the folder of {variant.path.name} itself.", "--out names another one.")
     if variant.format != "onnx":
         raise ModelError(f"{variant.path.name} is no ONNX file.", "The ladder is built from ONNX alone.")
     if onnx_facts.read(variant.path).techniques:
         raise ModelError(f"{variant.path.name} is quantized already.", "Give the float model that it was made from.")
+    _require_whole(variant)
     calibration, validation = faces_for(source, variant, seed)
     ladder = Ladder(variant, calibration, validation, folder, bound, told)
     try:
         rungs = list(ladder.rungs())
     finally:
         ladder.close()
-    for rung in rungs:
-        if rung.path and not rung.kept:
-            rung.path.unlink(missing_ok=True)
-    _write(variant, folder, [rung for rung in rungs if rung.kept and rung.path])
+    kept = [rung for rung in rungs if rung.kept and rung.path]
+    _clear(variant, folder, {rung.name for rung in kept})
+    _write(variant, folder, kept)
     return rungs
+
+
+def _require_whole(variant: Variant) -> None:
+    """Raise ModelError where the manifest does not name all files of the model: its copy could not be loaded."""
+    named = {path.name for path in variant.files}
+    for name in onnx_facts.read(variant.path).beside:
+        if name not in named:
+            raise ModelError(
+                f"weights of {variant.path.name} are in {name}, which its manifest does not name.",
+                f'Add extra_files = ["{name}"] to it.',
+            )
+
+
+def _clear(variant: Variant, folder: Path, kept: Collection[str]) -> None:
+    """Remove the rungs that are thrown out, and those of an earlier ladder that this one has not, with manifests."""
+    for name in set(NAMES) - set(kept):
+        for suffix in (".toml", ".onnx"):
+            with files.writing(folder):
+                (folder / f"{variant.name}-{name}{suffix}").unlink(missing_ok=True)
 
 
 def _write(parent: Variant, folder: Path, rungs: Iterable[Rung]) -> None:
@@ -89,7 +121,9 @@ def _write(parent: Variant, folder: Path, rungs: Iterable[Rung]) -> None:
     for path in parent.files:
         with files.writing(folder):
             shutil.copyfile(path, folder / path.name)
-    tables = [_table(parent, copy, parent.name, parent.manifest.techniques, "")]
+    beside = [path.name for path in parent.files[1:]]
+    own = _table(parent, copy, parent.name, parent.manifest.techniques, "")
+    tables = [own | ({"extra_files": beside} if beside else {})]
     for rung in rungs:
         assert rung.path is not None
         techniques = (*parent.manifest.techniques, *rung.techniques)

@@ -26,7 +26,7 @@ def read(path: Path) -> ModelFacts:
             raise ValueError("it has no operators")
     except Exception as error:  # protobuf's and onnx's errors share no base
         raise ModelError(f"{path} is not an ONNX model that can be read: {error}.") from error
-    return ModelFacts(_parameters(model), _macs(model), _techniques(model))
+    return ModelFacts(_parameters(model), _macs(model), _techniques(model), _beside(model))
 
 
 # Where operators have scales and zero points among their inputs.
@@ -38,6 +38,15 @@ _HELPERS = {
     "ConvInteger": (2, 3),
     "MatMulInteger": (2, 3),
 }
+
+
+def _beside(model: Any) -> tuple[str, ...]:
+    """Return the files that hold weights: PyTorch's exporter writes NAME.onnx.data unless it is told not to."""
+    import onnx  # noqa: PLC0415
+
+    external = [weight for weight in model.graph.initializer if weight.data_location == onnx.TensorProto.EXTERNAL]
+    named = (entry.value for weight in external for entry in weight.external_data if entry.key == "location")
+    return tuple(dict.fromkeys(named))
 
 
 def _parameters(model: Any) -> int:

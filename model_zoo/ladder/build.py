@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgerig import files
 from edgerig.errors import ModelError
 from edgerig.preprocess import OutputSpec
 from model_zoo.ladder import giving_back, graph, static
 from model_zoo.ladder.fidelity import Bound, Faces, Loss, loss, scores
 from model_zoo.manifest import Variant
+
+# All rungs that there may be, of which one build makes some.
+NAMES = ("optimized", "fp16", "weights8", *(f"int8-{name}" for name in static.CALIBRATIONS), "int8-mixed")
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Ladder:
         told("scores of the model itself")
         try:
             self.parent_scores = scores(parent.path, validation, self._spec)
+            _require_numbers(self.parent_scores, parent)
             graph.prepared(parent.path, self._source)
         except BaseException:
             self.close()
@@ -151,6 +158,14 @@ class Ladder:
             "int8-mixed",
             (f"static int8 ({calibration})", giving_back.words(self._source, keep)),
             lambda path: static.quantize(self._source, path, self._calibration, calibration, keep),
+        )
+
+
+def _require_numbers(found: NDArray[np.float64], parent: Variant) -> None:
+    if not np.all(np.isfinite(found)):
+        raise ModelError(
+            f"{parent.path.name} itself answers NaN or infinity on validation faces.",
+            "Look at [input] of its manifest: mean and std scale the pixels.",
         )
 
 

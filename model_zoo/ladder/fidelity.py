@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgerig import metrics
-from edgerig.errors import ModelError
+from edgerig.errors import EdgerigError, ModelError
 from edgerig.preprocess import InputSpec, OutputSpec, Preprocessor, postprocess
 from model_zoo.faceset import FaceSet
 from model_zoo.pictures import Pictures, resized
@@ -58,12 +58,24 @@ def session(model: Path) -> onnxruntime.InferenceSession:
 
 
 def scores(model: Path, faces: Faces, spec: OutputSpec) -> NDArray[np.float64]:
-    """Return the probability of "fake" of each face, float64 [faces]."""
+    """Return the probability of "fake" of each face, float64 [faces].
+
+    Raises:
+        ModelError: it cannot be loaded, or is not what its manifest says: `faces` and `spec` are from there.
+    """
     loaded = session(model)
     name = loaded.get_inputs()[0].name
     wanted = [spec.name] if spec.name else None
-    answers = (loaded.run(wanted, {name: tensor})[0].reshape(1, -1) for tensor in faces.tensors())
-    return np.array([float(postprocess(answer, spec)[0]) for answer in answers])
+    try:
+        answers = (loaded.run(wanted, {name: tensor})[0].reshape(1, -1) for tensor in faces.tensors())
+        return np.array([float(postprocess(answer, spec)[0]) for answer in answers])
+    except EdgerigError:
+        raise
+    except Exception as error:  # ONNX Runtime's own errors share no base
+        raise ModelError(
+            f"{model.name} cannot be run as its manifest says: {' '.join(str(error).split())[:300].rstrip('.')}.",
+            "Compare [input] and [output] of the manifest with the model; models that take one picture are measured.",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def optimized(source: Path, target: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(target)
     options.log_severity_level = 4
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    whole = onnx.load(source).SerializeToString()  # weights in a file of their own would stay there
+    onnxruntime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
-from edgerig.errors import FaceSetError, ModelError
+from edgerig.errors import ConfigError, FaceSetError, ModelError
 from harness.commands.variants import init
 from harness.models import foreign
 from harness.models.foreign import Prober
@@ -145,6 +146,15 @@ def test_uint8_pixels_are_fed_raw(prober: Prober, tmp_path: Path) -> None:
     assert np.allclose(finding.manifest["input"]["std"], 1 / 255)
 
 
+def test_weights_in_a_file_of_their_own_are_found(prober: Prober, tmp_path: Path) -> None:
+    path = models.onnx_model(tmp_path, "net", manifest=False)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
+    finding = prober.probe(path)
+    assert finding.best, finding.error
+    assert finding.manifest
+    assert finding.manifest["extra_files"] == ["net.onnx.data"]
+
+
 # -- the command
 
 
@@ -198,6 +208,26 @@ def test_a_manifest_that_is_there_is_kept_unless_forced(tmp_path: Path, faces: P
 
     assert run_init(tmp_path, "--faces", faces, "--force").return_value == 0
     assert manifest.load(tmp_path / "old.toml").manifest.note == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("net", "# of mine\nepochs = 3\n", "net.toml, and that is something else"),
+        ("edgerig", "[runs.a]\n", "edgerig.toml, and that is something else"),
+        ("edgerig", "", "edgerig.toml, and that is the name of something else"),
+    ],
+)
+def test_what_is_no_manifest_is_never_written_over(
+    tmp_path: Path, faces: Path, name: str, text: str, said: str
+) -> None:
+    bytes_model(tmp_path, name)
+    if text:
+        (tmp_path / f"{name}.toml").write_text(text)
+    for force in ((), ("--force",)):
+        with pytest.raises(ConfigError, match=said):
+            run_init(tmp_path, "--faces", faces, *force)
+    assert not text or (tmp_path / f"{name}.toml").read_text() == text
 
 
 def test_when_every_model_has_a_manifest_that_is_said(tmp_path: Path, faces: Path) -> None:

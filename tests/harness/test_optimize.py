@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from harness import workflow
 from harness.commands import optimize
 from harness.config import Config, RunTable, Workspace
 from harness.planning import plan
 from harness.planning.plan import Plan
-from model_zoo import manifest
+from model_zoo import manifest, select
 from model_zoo.ladder.fidelity import Bound
 from reports.files import read
 from reports.records import BudgetCheck, Judgement, Run
@@ -110,12 +114,16 @@ def test_a_bound_that_nothing_meets_leaves_the_model_itself(bench: Workplace) ->
 def test_what_is_refused(bench: Workplace) -> None:
     faces.make(bench.folder / "plain", 12)
     models.null_model(bench.folder, "script")
+    labels = (faces.make(bench.folder / "one-clip", 24, splits=("val", "test")) / "labels.csv").read_text()
+    (bench.folder / "one-clip" / "labels.csv").write_text(re.sub("person-[0-9]+,val", "clip,val", labels))
     (bench.folder / "bare.onnx").write_bytes((bench.folder / "net.onnx").read_bytes())
     refused: dict[tuple[str, ...], str] = {
         ("net.onnx", "--faces", "plain"): "has no splits",
         ("net.onnx", "--faces", "nowhere"): "there is no face set at nowhere",
         ("script.null", "--faces", "faces"): "is no ONNX file",
         ("bare.onnx", "--faces", "faces"): "edgerig variants init",
+        ("net.onnx", "--faces", "faces", "--out", "."): ". is the folder of net.onnx itself",
+        ("net.onnx", "--faces", "one-clip"): "the val split of one-clip has too few groups",
     }
     refused |= {
         ("net.onnx", "--require", "auc<=0.9"): "limits auc from the wrong side",
@@ -126,3 +134,53 @@ def test_what_is_refused(bench: Workplace) -> None:
     for words, said in refused.items():
         assert said in bench.run("optimize", *words, code=2).stderr
     assert not (bench.folder / "net-ladder").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("index = 1", "index = 5"), "cannot be run as its manifest says: index 5 is out of bounds"),
+        (("index = 1", 'name = "scores"'), "cannot be run as its manifest says: [ONNXRuntimeError] : 2 : INVALID"),
+        (("16,", "24,"), "Expected: 16"),
+    ],
+    ids=["index", "name", "size"],
+)
+def test_a_manifest_that_contradicts_its_model_is_told(bench: Workplace, change: tuple[str, str], said: str) -> None:
+    path = bench.folder / "net.toml"
+    path.write_text(path.read_text().replace(*change))
+    told = bench.run("optimize", "net.onnx", "--faces", "faces", "--no-measure", code=2).stderr
+    assert said in " ".join(told.split())
+
+
+def test_a_model_that_answers_no_numbers_is_told(bench: Workplace) -> None:
+    net = onnx.load(bench.folder / "net.onnx")
+    bias = next(entry for entry in net.graph.initializer if entry.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.array([np.nan, 0], np.float32), "bias"))
+    onnx.save(net, bench.folder / "net.onnx")
+    told = bench.run("optimize", "net.onnx", "--faces", "faces", "--no-measure", code=2).stderr
+    assert "net.onnx itself answers NaN or infinity" in told
+
+
+def test_a_second_ladder_leaves_nothing_of_the_first(workplace: Workplace) -> None:
+    net(workplace.folder, drown=1e4)  # int8 breaks it
+    faces.make(workplace.folder / "faces", 24, splits=("train", "val", "test"))
+    build = ("optimize", "net.onnx", "--faces", "faces", "--no-measure")
+    bound = ("--max-auc-drop", "1", "--max-flips", "1")
+    for words, kind in ((bound, "net-int8-minmax"), ((), "net-int8-mixed"), (bound, "net-int8-minmax")):
+        workplace.run(*build, *words)
+        made = select.variants([str(workplace.folder / "net-ladder")])
+        assert [variant.name for variant in made if "int8" in variant.name] == [kind]
+
+
+def test_weights_in_a_file_of_their_own_come_along(bench: Workplace) -> None:
+    model = bench.folder / "net.onnx"
+    onnx.save(onnx.load(model), model, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
+    build = ("optimize", "net.onnx", "--faces", "faces", "--no-measure")
+    assert 'Add extra_files = ["net.onnx.data"]' in bench.run(*build, code=2).stderr
+    path = bench.folder / "net.toml"
+    path.write_text(path.read_text().replace("[input]", 'extra_files = ["net.onnx.data"]\n[input]'))
+    rungs = {rung["name"]: rung["kept"] for rung in bench.json(*build)["rungs"]}
+    assert rungs["optimized"]
+    made = {variant.name: variant for variant in select.variants([str(bench.folder / "net-ladder")])}
+    assert [file.name for file in made["net"].files] == ["net.onnx", "net.onnx.data"]
+    assert not onnx.load(made["net-optimized"].path, load_external_data=False).graph.initializer[0].external_data
