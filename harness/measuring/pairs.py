@@ -89,7 +89,10 @@ def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: R
 
 
 def _due(folder: Path, done: Sequence[Sequence[Round]], mine: Sequence[Round], budget_s: float) -> bool:
-    """Whether it is this cell's turn, and the next look can be reached within the budget: one in between is none."""
+    """Whether it is this cell's turn, and the next look can be reached within the budget: one in between is none.
+
+    The budget bounds the rounds beyond those of the first look: a session that is too short for it decides nothing.
+    """
     if len(mine) > min(len(entries) for entries in done):
         return False
     numbers = [rounds(folder, entries).p50.keys() for entries in done]
@@ -99,7 +102,7 @@ def _due(folder: Path, done: Sequence[Sequence[Round]], mine: Sequence[Round], b
 
 
 def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
-    if not entries:
+    if len(entries) + more <= decide.LOOKS[0]:
         return True
     seconds = [entry.seconds for entry in entries]
     return sum(seconds) + more * float(np.mean(seconds)) <= budget_s
