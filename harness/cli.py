@@ -130,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgerigError as error:
         return _told(error, "--debug" in words)
     except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for a prompt that was left
+            return _bug(error.__cause__, "--debug" in words)
         # click turns every KeyboardInterrupt into an Abort; which one it was is the cause.
         return 143 if isinstance(error.__cause__ or error, Terminated) else 130
     except BrokenPipeError:

@@ -52,7 +52,7 @@ def _decided_by(history: History, now: datetime) -> set[str]:
 def _started(folder: Path) -> str:
     try:
         return state.read(folder).plan.started
-    except (EdgerigError, ValueError):
+    except EdgerigError:
         return ""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import frames
 from harness.agent import protocol
 from harness.planning import method
 from harness.planning.plan import Plan, PlannedCell
@@ -111,15 +112,15 @@ def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
 def rounds(folder: Path, entries: Iterable[Round]) -> Rounds:
     """Return the medians and tails of the rounds that count."""
     counting = [entry for entry in taint.clean(list(entries)) if entry.frames]
-    found = {entry.place: _figures(folder / "frames" / str(entry.frames), entry.warmup) for entry in counting}
+    found = {entry.place: _figures(folder, str(entry.frames), entry.warmup) for entry in counting}
     tails = {place: p95 for place, (_, p95) in found.items() if p95 is not None}
     return Rounds({place: p50 for place, (p50, _) in found.items()}, tails)
 
 
 @functools.lru_cache(maxsize=4096)
-def _figures(path: Path, warmup: int) -> tuple[float, float | None]:
+def _figures(folder: Path, name: str, warmup: int) -> tuple[float, float | None]:
     """Return p50 and, where its frames carry one, p95 of a round's end-to-end times in ns; the file never changes."""
-    times = np.load(path, allow_pickle=False)[warmup:, END_TO_END]
+    times = frames.read(folder, name)[warmup:, END_TO_END]
     tail = 95 in statistics.carried(times.size)
     return statistics.percentile(times, 50), statistics.percentile(times, 95) if tail else None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +140,50 @@ def test_runs_variants_and_targets_are_listed(finished: Finished) -> None:
     assert next(row["target"] for row in bench.json("list", "targets")) == "here"
     names = {row["variant"] for row in bench.json("list", "variants", "--variants", "models")}
     assert names == {"good", "scripted"}
+
+
+def _another_version(folder: Path) -> None:
+    journal = folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"plan":{', '"plan":{"moon_phase":1,', 1))
+
+
+def _half_an_event(folder: Path) -> None:
+    with (folder / "journal.jsonl").open("a") as stream:
+        stream.write('{"event":"round"}\n')
+
+
+def _emptied_times(folder: Path) -> None:
+    next((folder / "frames").iterdir()).write_bytes(b"")
+
+
+def _times_that_are_gone(folder: Path) -> None:
+    shutil.rmtree(folder / "frames")
+
+
+def _scores_cut_off(folder: Path) -> None:
+    path = next((folder / "scores").iterdir())
+    path.write_text(path.read_text()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_another_version, "is not understood .moon_phase: Extra inputs"),
+        (_half_an_event, "is not understood .KeyError: 'cell'"),
+        (_emptied_times, r"frames/.*\.npy, which the journal names, cannot be read"),
+        (_times_that_are_gone, r"frames/.*\.npy, which the journal names, cannot be read: No such file"),
+        (_scores_cut_off, r"scores/.*\.csv, which the journal names, is damaged in line"),
+    ],
+)
+def test_a_damaged_run_is_said_to_be_one_by_all_that_read_it(
+    finished: Finished, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "runs" / "20260101-0000-bad")
+    damage(folder)
+    for words in (("show", folder), ("compare", finished.folder, folder)):
+        assert re.search(said, finished.workplace.run(*words, code=2).stderr)
+    (row,) = finished.workplace.json("list", "runs", "--out", tmp_path / "runs")
+    assert row["state"] == "finished" or row["state"].startswith("damaged: ")
 
 
 def test_python_sees_the_same(finished: Finished) -> None:
