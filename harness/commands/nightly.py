@@ -54,7 +54,7 @@ def nightly(
         folder = workflow.find_run(runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
         run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
         reports_files.write(run, folder, files["formats"])
-        _retire(space, runs, history)
+        _retire(space, runs, history, folder)
     if page:
         github.append(run, page)
     return common.print_run(run, folder, as_json)
@@ -87,9 +87,13 @@ def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, w
     return folder
 
 
-def _retire(space: Workspace, runs: Path, history: History) -> None:
-    """Remove the runs that the configuration does not want to keep; it says nothing of this by default."""
-    old = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+def _retire(space: Workspace, runs: Path, history: History, judged: Path) -> None:
+    """Remove the runs that the configuration does not want to keep, but the one that was just judged.
+
+    That one seems old where it is judged again, or where the clock was set back.
+    """
+    found = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+    old = [entry for entry in found if entry.folder.resolve() != judged.resolve()]
     freed = sum(retention.remove(entry, runs) for entry in old)
     if old:
         click.echo(f"Removed {len(old)} old runs, {freed / 1e6:.1f} MB, as [store] says.", err=True)

@@ -11,6 +11,7 @@ from harness import state, workflow
 from harness.config import RunTable, Workspace
 from harness.findings import collect
 from harness.journal import Journal
+from reports import files as reports_files
 from reports import nights, worse
 from reports.history import History
 from reports.nights import Facts
@@ -55,15 +56,16 @@ def judge(folder: Path, job: str, table: RunTable, history: History, now: dateti
 
     Raises:
         RunError: it is no run's folder, or somebody is at work on it.
-        HistoryUnusable: the night is in the journal, and can be judged again.
+        HistoryUnusable: the run is not judged, and can be.
     """
     with Journal(folder) as book:
         known = state.read(folder)
         run = collect.collect(known, folder)
-        night = nights.judge(run, _facts(run, job, table, known.plan.targets, history), now)
-        book.append("night", night=night.model_dump(mode="json"))
-    run = workflow.render(folder)
-    history.add(run, worse.words(run))
+        known.night = nights.judge(run, _facts(run, job, table, known.plan.targets, history), now)
+        run = collect.collect(known, folder)
+        history.add(run, worse.words(run))  # first: a resume does not judge again what the journal says was judged
+        book.append("night", night=known.night.model_dump(mode="json"))
+    reports_files.write(run, folder, workflow.FORMATS)
     return run
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edgerig.errors import RunError
+from edgerig.errors import HistoryUnusable, RunError
 from harness import config, state
 from harness.config import Store
 from harness.findings import chronicle, collect, promotions, retention
@@ -157,6 +157,33 @@ def test_a_night_that_is_resumed_elsewhere_says_what_judges_it(cut_short: Path, 
     assert f"edgerig nightly nightly --judge runs/{cut_short.name}" in said
 
 
+def test_a_night_that_the_history_could_not_keep_is_kept_by_a_resume(
+    cut_short: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(CONFIG)
+    with Journal(cut_short) as book:
+        book.append("finished", at="2026-03-01T00:10:00+00:00")
+
+    def refused(*_: object) -> None:
+        raise HistoryUnusable("the database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", refused)
+        assert "is away" in workplace.run("resume", "latest", code=4).stderr
+    assert workplace.json("resume", "latest")["night"]["exit_code"] == 0
+    assert [entry["run"] for entry in workplace.json("history")[0]["values"]] == [cut_short.name]
+
+
+def test_a_night_is_not_removed_at_its_own_end(cut_short: Path, workplace: Workplace, lab: Lab) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(CONFIG + "keep_runs = 1\n")
+    later = another(lab, cut_short.parent, datetime(2999, 1, 1, tzinfo=UTC), 2)  # as if the clock had been set back
+    workplace.run("nightly", "nightly", "--judge", cut_short)
+    assert (cut_short / "journal.jsonl").exists()
+    assert (later / "journal.jsonl").exists()
+
+
 # -- later nights, judged on days that are given
 
 
@@ -225,6 +252,7 @@ def test_old_runs_go_and_what_was_decided_by_stays(lab: Lab, tmp_path: Path, his
         ]
     )
     (folders[3] / "journal.jsonl").write_text("damaged\n")
+    folders[0].rename(runs / "2026-golden")  # it stays what was promoted
 
     def removable(**keys: int) -> list[str]:
         return [entry.folder.name for entry in retention.removable(runs, Store(**keys), history, now)]
