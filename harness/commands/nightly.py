@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from harness import progress, workflow
+from edgerig.errors import RunError
+from harness import progress, state, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.commands.run import stoppable, wait_option
@@ -51,7 +52,7 @@ def nightly(
     table, runs = space.run_table(name), common.runs_folder(space, out)
     with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
         compared = _compared(table, history, name)
-        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
+        folder = _night_of(name, runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
         run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
         reports_files.write(run, folder, files["formats"])
         _retire(space, runs, history, folder)
@@ -75,6 +76,16 @@ def _compared(table: RunTable, history: History, name: str | None) -> RunTable:
     if table.baseline is None or (table.baseline == baselines.PROMOTED and not known):
         return table.model_copy(update={"baseline": baselines.PROMOTED if known else None})
     return table
+
+
+def _night_of(name: str | None, runs: Path, judged: str) -> Path:
+    """Return the folder of a run of NAME; another one's figures would stand in the history as a night of it."""
+    folder = workflow.find_run(runs, judged)
+    plan = state.read(folder).plan
+    if plan.name != (name or ""):
+        whose = f"is a run of '{plan.name}'" if plan.name else "was measured without a name"
+        raise RunError(f"{plan.id} {whose}, and no night of '{name or ''}'.", "`edgerig list runs` names the others.")
+    return folder
 
 
 def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, wait_s: float) -> Path:

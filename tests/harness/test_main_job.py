@@ -16,6 +16,7 @@ import pytest
 
 import edgerig
 from edgerig import metrics
+from harness.commands.run import stoppable
 from tests.harness.command import Workplace, rounds
 from tests.support import faces, models
 
@@ -212,6 +213,14 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_a_report(bench: Workplace, n
     bench.wait_for_no_agents()
 
 
+def test_how_to_go_on_can_be_typed_although_its_folder_has_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt = KeyboardInterrupt()
+    interrupt.add_note("my runs/20260101")
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        raise interrupt
+    assert "edgerig resume 'my runs/20260101'" in capsys.readouterr().err
+
+
 def test_a_killed_run_goes_on_where_it_stood(bench: Workplace) -> None:
     process = bench.start(*MEASURE, "--budget", "4", short=True)
     folder = bench.wait_for_rounds(3)
@@ -292,6 +301,12 @@ def test_a_name_with_markup_and_slashes_is_only_a_name(bench: Workplace) -> None
     assert "alert(1)" in page
     assert name in bench.run("show").stdout
     assert {path.name for path in bench.folder.iterdir()} == {"cache", "edgerig.toml", "faces", "models", "odd", "runs"}
+
+
+def test_a_name_is_only_a_name_before_anything_is_measured(bench: Workplace) -> None:
+    name = "odd\\[/bold] :x:"  # a tag behind what escapes the bracket, and the code of an emoji
+    models.null_model(bench.folder / "odd", "odd", keys={"name": name})
+    assert name in bench.run("run", "--variants", "odd", "--faces", "faces", "--target", "here", "--dry-run").stdout
 
 
 def test_a_device_that_is_lost_is_a_result_and_can_be_resumed(bench: Workplace) -> None:

@@ -184,6 +184,14 @@ def test_a_night_is_not_removed_at_its_own_end(cut_short: Path, workplace: Workp
     assert (later / "journal.jsonl").exists()
 
 
+def test_a_run_of_another_name_is_no_night(cut_short: Path, workplace: Workplace) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(f"{CONFIG}\n[runs.weekly]\nvariants = ['models']\n")
+    said = workplace.run("nightly", "weekly", "--judge", "latest", code=2).stderr
+    assert f"{cut_short.name} is a run of 'nightly', and no night of 'weekly'" in said
+    assert workplace.json("history") == []
+
+
 # -- later nights, judged on days that are given
 
 
