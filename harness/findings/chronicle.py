@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from edgerig import files
 from edgerig.errors import TargetError
 from harness import state, workflow
@@ -13,14 +15,13 @@ from harness.findings import collect
 from harness.journal import Journal
 from reports import files as reports_files
 from reports import nights, worse
-from reports.history import History
+from reports.history import History, in_file, parsed_url
 from reports.nights import Facts
 from reports.records import Run
 from targets import connect
 from targets.profile import Target
 
 FILE = "edgerig-history.sqlite"
-_SQLITE = "sqlite:///"
 
 
 def open_history(space: Workspace, runs: Path) -> History:
@@ -33,15 +34,15 @@ def open_history(space: Workspace, runs: Path) -> History:
     return History(url(space, runs))
 
 
-def url(space: Workspace, runs: Path) -> str:
-    """Return the URL of the history; the path of a SQLite file is relative to edgerig.toml."""
+def url(space: Workspace, runs: Path) -> URL:
+    """Return the URL of the history; the path of a SQLite file is relative to edgerig.toml. Raises ConfigError."""
     asked = space.config.store.history
     if asked is None:
-        return f"{_SQLITE}{files.make_folder(runs.resolve().parent) / FILE}"
-    path = asked.removeprefix(_SQLITE)
-    if not asked.startswith(_SQLITE) or path in ("", ":memory:"):
-        return asked
-    return f"{_SQLITE}{(space.folder / path).resolve()}"
+        return in_file(files.make_folder(runs.resolve().parent) / FILE)
+    parsed = parsed_url(asked)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return parsed
+    return parsed.set(database=str((space.folder / parsed.database).resolve()))
 
 
 def judge(folder: Path, job: str, table: RunTable, history: History, now: datetime) -> Run:

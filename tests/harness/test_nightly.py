@@ -100,6 +100,16 @@ def test_the_history_is_where_the_configuration_says(lab: Lab) -> None:
     assert "<svg" in (lab.workplace.folder / "history.html").read_text()
 
 
+@pytest.mark.parametrize("asked", ["", '[store]\nhistory = "sqlite:///edgerig-history.sqlite?timeout=5"\n'])
+def test_the_history_is_in_its_folder_whatever_that_is_called(tmp_path: Path, asked: str) -> None:
+    odd = Workplace(tmp_path / "who? 100%20 #1 [é]")
+    odd.folder.mkdir()
+    (odd.folder / "edgerig.toml").write_text(asked)
+    assert odd.json("history") == []
+    assert (odd.folder / "edgerig-history.sqlite").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [odd.folder.name]
+
+
 def test_what_is_not_there_is_refused_with_the_nearest(lab: Lab) -> None:
     assert "Did you mean 'scripted'?" in lab.workplace.run("history", "script", code=2).stderr
     told = ("--until", "2999-01-01", "--reason", "why")
