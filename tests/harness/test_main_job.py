@@ -130,6 +130,11 @@ def test_a_report_is_rendered_again_without_measuring(finished: Finished, named:
     assert report.read_bytes() == first
 
 
+def test_the_report_that_is_named_is_one_that_was_rendered(finished: Finished) -> None:
+    assert finished.workplace.run("report", "--format", "csv").stdout.endswith(f"{finished.folder.name}\n")
+    assert finished.workplace.run("report", "--format", "csv,html").stdout.endswith("report.html\n")
+
+
 @pytest.mark.parametrize("command", ["show", "report"])
 def test_a_run_need_not_be_named_says_the_usage(finished: Finished, command: str) -> None:
     assert "[RUN]" in finished.workplace.run(command, "--help").stdout.splitlines()[0]

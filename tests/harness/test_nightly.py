@@ -100,6 +100,12 @@ def test_the_history_is_where_the_configuration_says(lab: Lab) -> None:
     assert "<svg" in (lab.workplace.folder / "history.html").read_text()
 
 
+def test_a_name_of_no_night_is_not_taken_for_an_empty_history(lab: Lab) -> None:
+    said = lab.workplace.run("history", "--name", "nihgtly", code=2).stderr
+    assert "the history has no night of 'nihgtly'" in said
+    assert "Did you mean 'nightly'?" in said
+
+
 @pytest.mark.parametrize("asked", ["", '[store]\nhistory = "sqlite:///edgerig-history.sqlite?timeout=5"\n'])
 def test_the_history_is_in_its_folder_whatever_that_is_called(tmp_path: Path, asked: str) -> None:
     odd = Workplace(tmp_path / "who? 100%20 #1 [é]")
