@@ -11,11 +11,13 @@ import pytest
 
 from harness import state, workflow
 from harness.config import Config, RunTable, Workspace
+from harness.findings.drops import drops
 from harness.measuring import pairs
 from harness.measuring.schedule import Schedule
-from harness.planning import plan
+from harness.planning import baselines, plan
 from harness.planning.plan import Plan
 from harness.state import State
+from reports.collate import Scores
 from reports.records import Outcome, Round
 from tests.reports.synthetic import a_run
 from tests.support import faces, models
@@ -97,6 +99,27 @@ def test_a_second_session_has_the_pairs_of_the_first_look_however_slow_its_round
         assert wanting == {cell.id for cell in flagged.cells}
         measured(known, tmp_path, "again", taken := taken + 1, (101.0, 100.0))  # undecided, so that no look ends it
     assert taken == 5
+
+
+def test_what_a_baseline_lost_is_held_against_its_own_parent(tmp_path: Path) -> None:
+    for build, ms in (("old", 1.0), ("new", 2.0)):
+        models.null_model(tmp_path / build, "whole", latency_ms=ms)
+        models.null_model(tmp_path / build, "small", latency_ms=ms, keys={"parent": "whole"})
+    faces.make(tmp_path / "faces", 40)
+    table = RunTable(variants=(str(tmp_path / "new"),), faces=str(tmp_path / "faces"))
+    beside = baselines.find(str(tmp_path / "old"), tmp_path)
+    planned = plan.make(Workspace(Config(), None), table, packs=tmp_path / "packs", baseline=beside)
+    labels = [0, 1] * 20
+    good, bad = [float(label) for label in labels], [1.0 - label for label in labels]
+    answers = {"whole": bad, "whole@baseline": good, "small": good, "small@baseline": good}
+    known = {
+        cell.scores_id: Scores(labels=labels, categories=["x"] * 40, scores=answers[cell.key.variant], groups=[""] * 40)
+        for cell in planned.cells
+    }
+    lost = {
+        cell.key.variant: found.value for cell in planned.cells if (found := drops(planned, known).get(cell.scores_id))
+    }
+    assert lost == {"small": -1.0, "small@baseline": 0.0}
 
 
 def test_a_baseline_whose_candidate_failed_is_measured_all_the_same(known: State) -> None:
