@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from edgerig import toml
+from edgerig.errors import ConfigError
 from harness import config, progress, state, workflow
 from harness.config import RunTable
 from harness.findings import choosing, collect, sidebyside
@@ -58,7 +59,7 @@ class BenchmarkRun:
 
 
 def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
-    variants: Paths = (),
+    variants: Paths | None = None,
     *,
     faces: str | Path | None = None,
     targets: Sequence[str] = ("x86",),
@@ -91,8 +92,11 @@ def benchmark(  # noqa: PLR0913 - the options of a command, by keyword
     Raises:
         edgerig.errors.UserError: something that was asked for is not there or makes no sense.
     """
+    words = () if variants is None else _words(variants)
+    if variants is not None and not words:
+        raise ConfigError("there are no variants to measure: the list is empty.", "None measures six that ship.")
     asked = {
-        "variants": _words(variants),
+        "variants": words,
         "faces": str(faces) if faces is not None else None,
         "targets": tuple(targets),
         "runtimes": tuple(runtimes),

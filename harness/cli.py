@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told(error, "--debug" in words)
     except (KeyboardInterrupt, click.Abort) as error:
         # click turns every KeyboardInterrupt into an Abort; which one it was is the cause.
-        return 143 if isinstance(error.__cause__ or error, Terminated) else 130
+        return _stopped(error.__cause__ or error, "--debug" in words)
     except BrokenPipeError:
         # Who reads our stdout has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -142,6 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _code(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _stopped(cause: BaseException, debug: bool) -> int:
+    if isinstance(cause, EOFError):  # no prompt that was left, as click takes it for: we have none
+        return _bug(cause, debug)
+    return 143 if isinstance(cause, Terminated) else 130
 
 
 def _told(error: EdgerigError, debug: bool) -> int:

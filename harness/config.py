@@ -19,6 +19,7 @@ NAME = "edgerig.toml"
 
 Setting = Literal["default", "quick", "full"]
 Positive = Annotated[int, Field(ge=1)]
+Named = Annotated[str, Field(min_length=1)]  # an empty word would be taken for none, and the default for what was meant
 
 
 class Table(BaseModel):
@@ -31,7 +32,7 @@ class RunTable(Table):
     """[runs.NAME]: what `edgerig run NAME` measures; an option of the command line outranks its key here."""
 
     variants: tuple[str, ...] = Field((), description="names of shipped variants, manifests, models or folders")
-    faces: str | None = Field(None, description="folder or pack; the shipped drawn faces by default")
+    faces: Named | None = Field(None, description="folder or pack; the shipped drawn faces by default")
     targets: tuple[str, ...] = Field((profile.DEFAULT,), min_length=1, description="names or tags of targets")
     runtimes: tuple[str, ...] = Field(
         (), description="with ==VERSION or without; that of a variant's format by default"
@@ -57,7 +58,7 @@ class RunTable(Table):
     finish_by: str = Field("", description="06:30, 2h or a date and time; what waits for the longest time comes first")
     refit_threshold: bool = Field(False, description="fit each variant's threshold on validation faces, in addition")
     operators: bool = Field(False, description="add a per-operator profile to each cell")
-    baseline: str | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
+    baseline: Named | None = Field(None, description='a run, a folder of variants, or "promoted": measured beside it')
     measure_unchanged: bool = Field(False, description="also where the baseline's files are the candidate's own")
     fresh: bool = Field(False, description="measure emulated cells again of which nothing has changed")
     budgets: dict[str, Any] = Field(default_factory=dict, description="on top of [budgets]")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from edgerig.errors import RunError
 from harness import journal
@@ -223,7 +223,24 @@ def read(folder: Path) -> State:
     events = journal.read(folder)
     if not events or events[0]["event"] != "run":
         raise RunError(f"the journal of {folder} does not begin with a plan.", "Nothing was measured: start a new run.")
-    return of(Plan.model_validate(events[0]["plan"]), events[1:])
+    try:
+        return of(Plan.model_validate(events[0]["plan"]), events[1:])
+    except (LookupError, TypeError, ValueError) as error:
+        raise _strange(folder, events[0], error) from error
+
+
+def _strange(folder: Path, first: Event, error: Exception) -> RunError:
+    """Return what to say of events that are none of ours, such as those of another version."""
+    why = f"{type(error).__name__}: {error}"
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        why = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    plan = first.get("plan")
+    version = plan.get("edgerig") if isinstance(plan, dict) else None
+    return RunError(
+        f"the journal of {folder} is not understood ({why}).",
+        f"It is damaged, or of another version: edgerig {version or '?'} wrote it.",
+    )
 
 
 def of(plan: Plan, events: Iterable[Event] = ()) -> State:

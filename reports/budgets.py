@@ -71,6 +71,12 @@ BUDGETS = {
     ),
 }
 
+ASKED_FOR = {  # figures that a run does not have by itself, and what gives them
+    "sustained_p95_ms": "--sustain 30m measures it",
+    "energy_j": "name what reads the device's power in its profile: docs/devices.md",
+    "instructions": "an emulated machine counts them: --target emulated-arm64-machine",
+}
+
 PERCENTILES = {f"p{q}_ms": q for q in (90, 95, 99)}
 
 
@@ -172,7 +178,7 @@ def _missing(run: Run, cell: Cell, name: str) -> Judged:
             return Judgement.NOT_MEASURED, "the variant was made of no other", "name its parent in the manifest"
         reason = f"its parent {parent} has no scores on {cell.key.target}"
         return Judgement.NOT_MEASURED, reason, f"measure {parent} in the same run"
-    return Judgement.NOT_MEASURED, "there is no such figure", ""
+    return Judgement.NOT_MEASURED, "there is no such figure", ASKED_FOR.get(name, "")
 
 
 def _more(cell: Cell, name: str) -> str:

@@ -154,7 +154,8 @@ def _nobody(run: Run, field: Field) -> Choice:
         return _choice("none", "nothing was measured there", "")
     known = {entry.reason.partition(":")[0] for entry in field.left_out}
     if known == {str(Trust.UNDER_SAMPLED)}:
-        return _choice("none", "all times are under-sampled", "run again without --quick")
+        short = run.cell(field.left_out[0].cell).verdict
+        return _choice("none", "all times are under-sampled", short.next_step if short else "")
     if known == {UNLEARNED}:
         return _choice("none", "no cell is shown to tell fakes from real faces", "other variants, or more faces")
     reason = f"none of {len(field.left_out)} cells may be shipped: {', '.join(sorted(known))}"

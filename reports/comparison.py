@@ -348,7 +348,7 @@ def _with(entry: Comparison, confirmations: Sequence[Confirmation]) -> Compariso
     elif entry.decision is Decision.REGRESSION and confirmed is None:
         update |= {
             "reason": f"{entry.reason}; no second session was held to its end, so nothing is red",
-            "next_step": "edgerig resume, or run it again",
+            "next_step": "edgerig resume where the run was cut short, else run it again",
         }
     return entry.model_copy(update=update)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -104,7 +105,7 @@ class History:
     """The history in a database.
 
     Args:
-        url: as SQLAlchemy's, e.g. "sqlite:////srv/edgerig/nights.sqlite", "postgresql+psycopg://lab@db/edgerig".
+        url: SQLAlchemy's, e.g. "sqlite:////srv/edgerig/nights.sqlite", "postgresql+psycopg://lab@db/edgerig".
 
     Raises:
         ConfigError: the URL is none, holds a password, or its driver is not installed.
@@ -112,7 +113,7 @@ class History:
         RunError: a newer edgerig wrote it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._engine = _engine(url)
         self.where = self._engine.url.render_as_string(hide_password=True)
         try:
@@ -241,8 +242,8 @@ class History:
         return next((entry for entry in reversed(self.promotions()) if entry.job == job), None)
 
 
-def _engine(url: str) -> Engine:
-    parsed = _parsed(url)
+def _engine(url: str | URL) -> Engine:
+    parsed = parsed_url(url)
     try:
         engine = create_engine(parsed, **({"connect_args": {"timeout": BUSY_S}} if _is_file(parsed) else {}))
     except (NoSuchModuleError, ImportError) as error:
@@ -253,7 +254,13 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _parsed(url: str) -> URL:
+def in_file(path: Path) -> URL:
+    """Return the URL of a SQLite file; a "?" of its path would begin the options in a text."""
+    return URL.create("sqlite", database=str(path))
+
+
+def parsed_url(url: str | URL) -> URL:
+    """Return a database's URL, of PostgreSQL with the driver that we install; raises ConfigError."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:

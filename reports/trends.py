@@ -81,6 +81,8 @@ def trends(nights: Mapping[int, NightRow], rows: Iterable[CellRow], metric: str)
     found: dict[tuple[str, Key], dict[int, CellRow]] = {}
     left_out = set()
     for row in rows:
+        if row.night not in nights:  # it ended while the history was read
+            continue
         place = (nights[row.night].job, row.key)
         if row.emulated and metric in TIMES:
             left_out.add(place)

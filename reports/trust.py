@@ -49,7 +49,7 @@ def verdict(rounds: Sequence[Round], method: Method, p50: Metric | None, emulate
     return (
         _emulated(emulated)
         or _throttled(rounds, used, method)
-        or _under_sampled(used, method, p50.n)
+        or _under_sampled(rounds, used, method, p50.n)
         or _noisy(used, method, p50)
         or _unwatched(used)
         or Verdict(trust=Trust.TRUSTED, reason=_trusted_reason(used, p50))
@@ -86,14 +86,16 @@ def _throttled(rounds: Sequence[Round], used: Sequence[Round], method: Method) -
     )
 
 
-def _under_sampled(used: Sequence[Round], method: Method, frames: int) -> Verdict | None:
+def _under_sampled(rounds: Sequence[Round], used: Sequence[Round], method: Method, frames: int) -> Verdict | None:
+    whole = len(rounds) >= method.rounds_min  # then a resume has nothing to measure
+    step = "quiet the device (governor, other processes) and run it again" if whole else "resume the run"
     has = f"{_count(used, 'round')} and {frames} frames"
     if method.setting == "quick":
         reason, step = f"a quick run: {has}", "run again without --quick"
     elif len(used) < method.rounds_min:
-        reason, step = f"{has} count, the floor is {method.rounds_min} rounds", "resume the run"
+        reason = f"{has} count, the floor is {method.rounds_min} rounds"
     elif frames < len(used) * method.round_frames:
-        reason, step = f"{has} count, the floor is {method.round_frames} frames a round", "resume the run"
+        reason = f"{has} count, the floor is {method.round_frames} frames a round"
     else:
         return None
     return Verdict(trust=Trust.UNDER_SAMPLED, reason=reason, next_step=step)

@@ -42,10 +42,11 @@ class Words(click.ParamType[tuple[Any, ...]]):
     name = "name[,name…]"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the words."""
-        return (
-            value if isinstance(value, tuple) else tuple(word.strip() for word in str(value).split(",") if word.strip())
-        )
+        """Return the words; fails where there is none, as with a variable of the shell's that is not set."""
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in str(value).split(",") if word.strip())
+        return words or self.fail("nothing is named.", param, ctx)
 
 
 class Counts(Words):
@@ -57,7 +58,7 @@ class Counts(Words):
         """Return the numbers; fails with a sentence."""
         words = super().convert(value, param, ctx)
         for word in words:
-            if not str(word).isdigit() or int(word) < 1:
+            if not str(word).isdecimal() or int(word) < 1:
                 self.fail(f"'{word}' is not a number from 1 on.", param, ctx)
         return tuple(int(word) for word in words)
 

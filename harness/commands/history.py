@@ -59,6 +59,8 @@ def history_(
     """
     with _opened(config_path, out) as history:
         nights = history.nights(job)
+        if job is not None and not nights:
+            _refuse_unknown(job, history)
         found, left_out = trends.trends(nights, history.cells(job, _chosen(history, job, pattern)), metric)
         if page:
             _write_page(page, found, history, job)
@@ -75,6 +77,14 @@ def history_(
     if page:
         click.echo(f"\nPage: {common.shown(page.resolve())}")
     return 0
+
+
+def _refuse_unknown(job: str, history: History) -> None:
+    """Refuse the name of no night where there are nights of others: what is there is not to be called nothing."""
+    known = {night.job for night in history.nights().values()}
+    if known:
+        hint = toml.nearest(job, known) or f"Names: {', '.join(sorted(filter(None, known))) or 'none has one'}."
+        raise ConfigError(f"the history has no night of '{job}'.", hint)
 
 
 def _opened(config_path: Path | None, out: Path | None) -> History:

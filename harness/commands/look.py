@@ -34,7 +34,7 @@ def report(run_name: str, formats: tuple[str, ...], summary: bool, out: Path | N
     run = workflow.render(folder, formats or workflow.FORMATS)
     if page:
         github.append(run, page)
-    click.echo(folder / "report.html")
+    click.echo(folder / "report.html" if not formats or "html" in formats else folder)
     return 0
 
 

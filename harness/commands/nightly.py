@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from harness import progress, workflow
+from edgerig.errors import RunError
+from harness import progress, state, workflow
 from harness.commands import common
 from harness.commands.common import Words
 from harness.commands.run import stoppable, wait_option
@@ -51,10 +52,10 @@ def nightly(
     table, runs = space.run_table(name), common.runs_folder(space, out)
     with chronicle.open_history(space, runs) as history:  # before anything is measured: a night must be kept
         compared = _compared(table, history, name)
-        folder = workflow.find_run(runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
+        folder = _night_of(name, runs, judged) if judged else _measured(space, name, compared, runs, wait_s)
         run = chronicle.judge(folder, name or "", table, history, datetime.now(UTC))
         reports_files.write(run, folder, files["formats"])
-        _retire(space, runs, history)
+        _retire(space, runs, history, folder)
     if page:
         github.append(run, page)
     return common.print_run(run, folder, as_json)
@@ -77,6 +78,16 @@ def _compared(table: RunTable, history: History, name: str | None) -> RunTable:
     return table
 
 
+def _night_of(name: str | None, runs: Path, judged: str) -> Path:
+    """Return the folder of a run of NAME; another one's figures would stand in the history as a night of it."""
+    folder = workflow.find_run(runs, judged)
+    plan = state.read(folder).plan
+    if plan.name != (name or ""):
+        whose = f"is a run of '{plan.name}'" if plan.name else "was measured without a name"
+        raise RunError(f"{plan.id} {whose}, and no night of '{name or ''}'.", "`edgerig list runs` names the others.")
+    return folder
+
+
 def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, wait_s: float) -> Path:
     planned = prepare.prepared(space, table, runs, name=name, argv=["edgerig", *sys.argv[1:]])
     for warning in planned.warnings:
@@ -87,9 +98,13 @@ def _measured(space: Workspace, name: str | None, table: RunTable, runs: Path, w
     return folder
 
 
-def _retire(space: Workspace, runs: Path, history: History) -> None:
-    """Remove the runs that the configuration does not want to keep; it says nothing of this by default."""
-    old = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+def _retire(space: Workspace, runs: Path, history: History, judged: Path) -> None:
+    """Remove the runs that the configuration does not want to keep, but the one that was just judged.
+
+    That one seems old where it is judged again, or where the clock was set back.
+    """
+    found = retention.removable(runs, space.config.store, history, datetime.now(UTC))
+    old = [entry for entry in found if entry.folder.resolve() != judged.resolve()]
     freed = sum(retention.remove(entry, runs) for entry in old)
     if old:
         click.echo(f"Removed {len(old)} old runs, {freed / 1e6:.1f} MB, as [store] says.", err=True)

@@ -53,9 +53,7 @@ def pick(
     chosen among, and only where the figures tell them apart. Ends with 1 where a target has nothing to ship.
     """
     if verify:
-        for file, name in choosing.verify(verify, [Path(name) for name in names]).items():
-            click.echo(f"{file} is {name} of {verify}")
-        return 0
+        return _verified(verify, choosing.verify(verify, [Path(name) for name in names]), as_json)
     if len(names) > 1:
         raise click.UsageError("give one RUN.")
     folder = workflow.find_run(common.runs_folder(common.workspace(config_path), out), names[0] if names else "latest")
@@ -69,6 +67,15 @@ def pick(
     else:
         _print(run, found)
     return 0 if found.decided else 1
+
+
+def _verified(choice_file: Path, found: dict[Path, str], as_json: bool) -> int:
+    if as_json:
+        common.print_json([{"file": str(file), "is": name} for file, name in found.items()])
+        return 0
+    for file, name in found.items():
+        click.echo(f"{file} is {name} of {choice_file}")
+    return 0
 
 
 def _print(run: Run, found: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def _without_its_night(job: str, space: Workspace, folder: Path, wait_s: float, 
     run = _measured(folder, wait_s).model_copy(update={"night": None})  # what was judged before was of less
     code = common.print_run(run, folder, as_json)
     where = f"{space.path} has no" if space.path else "there is no edgerig.toml with"
-    judge = f"edgerig nightly {job} --judge {common.shown(folder)}"
+    judge = f"edgerig nightly {job} --judge {shlex.quote(common.shown(folder))}"
     note = f"Note: this exit code is not the night's: {where} [runs.{job}]. With it: {judge}"
     common.stderr().print(note, markup=False, highlight=False, soft_wrap=True)
     return code

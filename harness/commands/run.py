@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edgerig import toml
 from harness import progress, workflow
@@ -133,7 +135,7 @@ def stoppable() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         for folder in getattr(stop, "__notes__", []):
-            again = f"edgerig resume {common.shown(Path(folder))}"
+            again = f"edgerig resume {shlex.quote(common.shown(Path(folder)))}"
             click.echo(f"\nStopped; what was measured is kept. To go on: {again}", err=True)
         raise
 
@@ -174,5 +176,5 @@ def _cells_table(planned: Plan) -> Table:
     for cell in planned.cells:
         key = cell.key
         words = (key.variant, key.target, key.runtime, key.provider, str(key.threads), cell.unsupported)
-        table.add_row(*(word.replace("[", r"\[") for word in words))
+        table.add_row(*(Text(word) for word in words))
     return table

@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from edgerig import files
 from edgerig.errors import TargetError
 from harness import state, workflow
 from harness.config import RunTable, Workspace
 from harness.findings import collect
 from harness.journal import Journal
+from reports import files as reports_files
 from reports import nights, worse
-from reports.history import History
+from reports.history import History, in_file, parsed_url
 from reports.nights import Facts
 from reports.records import Run
 from targets import connect
 from targets.profile import Target
 
 FILE = "edgerig-history.sqlite"
-_SQLITE = "sqlite:///"
 
 
 def open_history(space: Workspace, runs: Path) -> History:
@@ -32,15 +34,15 @@ def open_history(space: Workspace, runs: Path) -> History:
     return History(url(space, runs))
 
 
-def url(space: Workspace, runs: Path) -> str:
-    """Return the URL of the history; the path of a SQLite file is relative to edgerig.toml."""
+def url(space: Workspace, runs: Path) -> URL:
+    """Return the URL of the history; the path of a SQLite file is relative to edgerig.toml. Raises ConfigError."""
     asked = space.config.store.history
     if asked is None:
-        return f"{_SQLITE}{files.make_folder(runs.resolve().parent) / FILE}"
-    path = asked.removeprefix(_SQLITE)
-    if not asked.startswith(_SQLITE) or path in ("", ":memory:"):
-        return asked
-    return f"{_SQLITE}{(space.folder / path).resolve()}"
+        return in_file(files.make_folder(runs.resolve().parent) / FILE)
+    parsed = parsed_url(asked)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return parsed
+    return parsed.set(database=str((space.folder / parsed.database).resolve()))
 
 
 def judge(folder: Path, job: str, table: RunTable, history: History, now: datetime) -> Run:
@@ -55,15 +57,16 @@ def judge(folder: Path, job: str, table: RunTable, history: History, now: dateti
 
     Raises:
         RunError: it is no run's folder, or somebody is at work on it.
-        HistoryUnusable: the night is in the journal, and can be judged again.
+        HistoryUnusable: the run is not judged, and can be.
     """
     with Journal(folder) as book:
         known = state.read(folder)
         run = collect.collect(known, folder)
-        night = nights.judge(run, _facts(run, job, table, known.plan.targets, history), now)
-        book.append("night", night=night.model_dump(mode="json"))
-    run = workflow.render(folder)
-    history.add(run, worse.words(run))
+        known.night = nights.judge(run, _facts(run, job, table, known.plan.targets, history), now)
+        run = collect.collect(known, folder)
+        history.add(run, worse.words(run))  # first: a resume does not judge again what the journal says was judged
+        book.append("night", night=known.night.model_dump(mode="json"))
+    reports_files.write(run, folder, workflow.FORMATS)
     return run
 
 

@@ -8,10 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgerig.errors import RunError
+from harness import frames
 from harness.agent.protocol import Identity
 from harness.findings import scores, verdicts
 from harness.findings.drops import drops
@@ -21,7 +18,7 @@ from harness.state import State
 from reports import budgets, choice, collate, headline, records
 from reports.agreement import Scored, agreement
 from reports.collate import Measured, Scores
-from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Round, Run
+from reports.records import Accuracy, Agreement, Cell, Fingerprint, Metric, Outcome, Place, Run
 from targets.profile import Target
 
 WORSE_THAN_CHANCE = 0.5
@@ -170,7 +167,7 @@ def _cell(state: State, cell: PlannedCell, done: Pass | None, folder: Path) -> C
     target = next(target for target in state.plan.targets if target.name == cell.key.target)
     measured = Measured(
         rounds=rounds,
-        frames={entry.number: _frames(folder, entry) for entry in rounds if entry.frames},
+        frames={entry.number: frames.read(folder, entry.frames) for entry in rounds if entry.frames},
         memory=state.memory.get(cell.id),
         accuracy=accuracy,
         accuracy_metrics=metrics,
@@ -237,14 +234,6 @@ def _complete(state: State, cell: PlannedCell) -> bool:
     enough = len(state.rounds.get(cell.id, [])) >= state.plan.method_on(cell.key.target).rounds_min
     enough = enough or cell.id in state.dropped
     return enough and cell.id in state.memory and cell.scores_id in state.accuracy
-
-
-def _frames(folder: Path, entry: Round) -> NDArray[np.int64]:
-    path = folder / "frames" / str(entry.frames)
-    try:
-        return np.asarray(np.load(path, allow_pickle=False), np.int64)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}, which the journal names, cannot be read: {error}.") from error
 
 
 def _fingerprint(state: State, cell: PlannedCell, accuracy: Accuracy | None) -> Fingerprint | None:

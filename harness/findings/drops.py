@@ -31,7 +31,7 @@ def drops(plan: Plan, known: Mapping[str, Scores]) -> dict[str, Metric]:
 
 def _ancestors(plan: Plan, cell: PlannedCell, passes: Mapping[str, PlannedCell]) -> Iterator[str]:
     """Yield the passes of a cell's ancestors on its target: the nearest first, those of its runtime before others."""
-    parents = {variant.info.name: variant.info.parent for variant in plan.variants}
+    parents = _parents(plan)
     seen, name = {cell.key.variant}, parents[cell.key.variant]
     while name and name not in seen:
         seen.add(name)
@@ -41,6 +41,17 @@ def _ancestors(plan: Plan, cell: PlannedCell, passes: Mapping[str, PlannedCell])
             at for at, other in sorted(found, key=lambda one: (one[1].key.runtime, one[1].key.provider) != ours)
         )
         name = parents.get(name, "")
+
+
+def _parents(plan: Plan) -> dict[str, str]:
+    """Return what each variant was made of; the baseline's of its own parent, where that is measured beside it."""
+    theirs = {entry.info.baseline_of: entry.info.name for entry in plan.variants if entry.info.baseline_of}
+    return {
+        entry.info.name: theirs.get(entry.info.parent, entry.info.parent)
+        if entry.info.baseline_of
+        else entry.info.parent
+        for entry in plan.variants
+    }
 
 
 def _of(cell: PlannedCell, variant: str, target: str) -> bool:

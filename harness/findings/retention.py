@@ -11,6 +11,7 @@ from pathlib import Path
 from edgerig.errors import EdgerigError, OutputError
 from harness import journal, state, workflow
 from harness.config import Store
+from harness.planning.plan import Plan
 from reports.history import History
 
 
@@ -31,15 +32,14 @@ def removable(runs: Path, store: Store, history: History, now: datetime) -> list
     """
     if store.keep_runs is None and store.keep_days is None:
         return []
-    folders = workflow.run_folders(runs)
-    newest = folders[-store.keep_runs :] if store.keep_runs else []
-    kept = {folder.name for folder in newest} | _decided_by(history, now)
+    folders, kept = workflow.run_folders(runs), _decided_by(history, now)
+    older = folders[: -store.keep_runs] if store.keep_runs else folders
     since = (now - timedelta(days=store.keep_days)).isoformat() if store.keep_days else "9"
-    candidates = [folder for folder in folders if folder.name not in kept and not folder.is_symlink()]
+    plans = [(folder, plan) for folder in older if not folder.is_symlink() and (plan := _plan(folder))]
     return [
-        Old(folder, started, _size(folder))
-        for folder in candidates
-        if (started := _started(folder)) and started < since and not _at_work(folder)
+        Old(folder, plan.started, _size(folder))
+        for folder, plan in plans
+        if plan.id not in kept and plan.started < since and not _at_work(folder)  # the folder may have another name
     ]
 
 
@@ -49,11 +49,11 @@ def _decided_by(history: History, now: datetime) -> set[str]:
     return accepted | {entry.run for entry in history.promotions()}
 
 
-def _started(folder: Path) -> str:
+def _plan(folder: Path) -> Plan | None:
     try:
-        return state.read(folder).plan.started
-    except (EdgerigError, ValueError):
-        return ""
+        return state.read(folder).plan
+    except EdgerigError:
+        return None
 
 
 def _at_work(folder: Path) -> bool:

@@ -37,7 +37,14 @@ def compared(state: State, folder: Path, cells: Cells, scores: Scores) -> tuple[
         if cell.same_files or cell.id in known
     }
     again = dict(_again(state, folder, known))
-    return tuple(comparison.settled(list(found.values()), again, plan.gates))
+    settled = comparison.settled(list(found.values()), again, plan.gates)
+    return tuple(_decidable(entry) for entry in settled) if plan.method.setting == "quick" else tuple(settled)
+
+
+def _decidable(entry: Comparison) -> Comparison:
+    """Return a comparison of a quick run, which has neither more rounds nor a second session, whatever its budget."""
+    able = entry.gates and entry.next_step
+    return entry.model_copy(update={"next_step": "run again without --quick"}) if able else entry
 
 
 def _first(state: State, folder: Path, cells: Cells, scores: Scores, pair: Pair) -> Comparison:

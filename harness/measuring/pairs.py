@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import frames
 from harness.agent import protocol
 from harness.planning import method
 from harness.planning.plan import Plan, PlannedCell
@@ -89,7 +90,10 @@ def _decided(folder: Path, done: Sequence[Sequence[Round]], figure: str, rule: R
 
 
 def _due(folder: Path, done: Sequence[Sequence[Round]], mine: Sequence[Round], budget_s: float) -> bool:
-    """Whether it is this cell's turn, and the next look can be reached within the budget: one in between is none."""
+    """Whether it is this cell's turn, and the next look can be reached within the budget: one in between is none.
+
+    The budget bounds the rounds beyond those of the first look: a session that is too short for it decides nothing.
+    """
     if len(mine) > min(len(entries) for entries in done):
         return False
     numbers = [rounds(folder, entries).p50.keys() for entries in done]
@@ -99,7 +103,7 @@ def _due(folder: Path, done: Sequence[Sequence[Round]], mine: Sequence[Round], b
 
 
 def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
-    if not entries:
+    if len(entries) + more <= decide.LOOKS[0]:
         return True
     seconds = [entry.seconds for entry in entries]
     return sum(seconds) + more * float(np.mean(seconds)) <= budget_s
@@ -108,15 +112,15 @@ def _affordable(entries: Sequence[Round], more: int, budget_s: float) -> bool:
 def rounds(folder: Path, entries: Iterable[Round]) -> Rounds:
     """Return the medians and tails of the rounds that count."""
     counting = [entry for entry in taint.clean(list(entries)) if entry.frames]
-    found = {entry.place: _figures(folder / "frames" / str(entry.frames), entry.warmup) for entry in counting}
+    found = {entry.place: _figures(folder, str(entry.frames), entry.warmup) for entry in counting}
     tails = {place: p95 for place, (_, p95) in found.items() if p95 is not None}
     return Rounds({place: p50 for place, (p50, _) in found.items()}, tails)
 
 
 @functools.lru_cache(maxsize=4096)
-def _figures(path: Path, warmup: int) -> tuple[float, float | None]:
+def _figures(folder: Path, name: str, warmup: int) -> tuple[float, float | None]:
     """Return p50 and, where its frames carry one, p95 of a round's end-to-end times in ns; the file never changes."""
-    times = np.load(path, allow_pickle=False)[warmup:, END_TO_END]
+    times = frames.read(folder, name)[warmup:, END_TO_END]
     tail = 95 in statistics.carried(times.size)
     return statistics.percentile(times, 50), statistics.percentile(times, 95) if tail else None
 

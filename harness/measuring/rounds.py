@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgerig import digest
+from harness import frames
 from harness.agent import protocol
 from harness.agent.protocol import JobResult
 from harness.measuring import pairs, race, watch
@@ -163,8 +164,7 @@ class Rounds:
         return within and self._measuring.schedule.spare(seconds)
 
     def _median(self, entry: Round) -> float:
-        frames = np.load(self._folder / "frames" / (entry.frames or ""))
-        return float(np.median(frames[entry.warmup :, END_TO_END]))
+        return float(np.median(frames.read(self._folder, entry.frames or "")[entry.warmup :, END_TO_END]))
 
     def _round(self, cell: PlannedCell) -> None:
         measuring, plan = self._measuring, self._method
@@ -176,7 +176,7 @@ class Rounds:
             return
         number = len(self._done[cell.id]) + 1
         measuring.told(f"round {number} of {cell.key}")
-        frames = max(plan.warmup_frames + plan.round_frames, 1)
+        fewest = max(plan.warmup_frames + plan.round_frames, 1)
         job = measuring.job(
             cell,
             "latency",
@@ -185,7 +185,7 @@ class Rounds:
             warmup_s=plan.warmup_s,
             min_frames=plan.round_frames,
             min_s=plan.round_s,
-            deadline_s=measuring.deadline(cell, frames) + plan.warmup_s + plan.round_s,
+            deadline_s=measuring.deadline(cell, fewest) + plan.warmup_s + plan.round_s,
         )
         result = measuring.session.run(job)
         name = measuring.kept(job, result, "frames", f"{cell.id}-{'again' if self._seed else ''}{number}.npy")
@@ -198,7 +198,7 @@ class Rounds:
         assert heat is not None
         return f"{heat.wait_s:.0f} s did not cool the device to {heat.start_c:.0f} °C."
 
-    def _record(self, number: int, frames: str | None, result: JobResult) -> Round:
+    def _record(self, number: int, name: str | None, result: JobResult) -> Round:
         return Round(
             number=number,
             visit=self._state.visits[self._measuring.target.name],
@@ -206,13 +206,13 @@ class Rounds:
             reason=result.reason,
             started=result.started,
             seconds=result.seconds,
-            frames=frames,
+            frames=name,
             warmup=result.warmup,
             frames_s=(result.frames_s[0], result.frames_s[1]) if len(result.frames_s) == 2 else None,
             waited_share=_share(result, "waited_share"),
             stolen_share=_share(result, "stolen_share"),
             vitals=tuple(watch.readings(self._measuring.target, result.vitals)),
-            **{f"{name}_ms": value / 1e6 for name, value in result.times_ns.items() if name in TIMES},
+            **{f"{time}_ms": value / 1e6 for time, value in result.times_ns.items() if time in TIMES},
         )
 
 

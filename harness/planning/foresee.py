@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.planning.plan import Plan
 from reports import power
-from reports.budgets import BUDGETS, PERCENTILES
+from reports.budgets import ASKED_FOR, BUDGETS, PERCENTILES
 from reports.statistics import CARRIES
 
 Told = Iterator[str]
@@ -31,6 +31,8 @@ def _told(plan: Plan, target: str, name: str, limit: float) -> Told:
         yield from _orphans(plan, target)
     elif BUDGETS[name].of_device and plan.method_on(target).setting == "emulated":
         yield f"{name} is not held against an emulator's times."
+    elif name == "sustained_p95_ms" and not plan.sustain_s:
+        yield f"{name} is not measured: {ASKED_FOR[name]}."
     elif BUDGETS[name].unit == "ms" and plan.method.setting == "quick":
         yield f"{name}: a quick run has two rounds, whose interval is too wide for most limits."
     elif name in PERCENTILES:

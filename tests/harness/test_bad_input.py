@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import edgerig
 from edgerig.errors import ConfigError, TargetRefused
-from harness import cli
+from harness import cli, state
 from harness.cli import main
 from harness.commands import nightly as night
 from harness.config import Config, Workspace
@@ -149,6 +150,11 @@ def test_a_night_without_any_says_what_it_measures_instead(capsys: pytest.Captur
         (["runn"], "Did you mean 'run'?"),
         (["run", "--varaints", "x"], "--variants"),
         (["run", "--threads", "0"], "'0'"),
+        (["run", "--threads", "²"], "'²'"),
+        (["run", "--variants", ""], "nothing is named"),
+        (["run", "--variants", "models", "--target", ","], "nothing is named"),
+        (["run", "--variants", "models", "--baseline", ""], "'baseline'"),
+        (["run", "--variants", "models", "--faces", ""], "'faces'"),
         (["run", "nightly"], "'nightly'"),
         (["run", "--variants", "nope"], "'nope'"),
         (["run", "--target", "her"], "'here'"),
@@ -168,6 +174,23 @@ def test_a_wrong_word_is_refused_with_what_would_be_right(
     assert folder.is_dir()
     assert main(words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_empty_list_is_not_taken_for_the_variants_that_ship(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="the list is empty"):
+        edgerig.benchmark(sorted(folder.glob("models/*.tflite")), faces="faces", out=folder / "runs")
+
+
+def test_the_end_of_a_file_is_not_told_as_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(_: Path) -> None:
+        raise EOFError("no data left in file")
+
+    (tmp_path / "journal.jsonl").touch()
+    monkeypatch.setattr(state, "read", ends)
+    assert main(["show", str(tmp_path)]) == 4
+    assert "internal error, EOFError: no data left in file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["truncated", "garbage"])

@@ -209,6 +209,12 @@ def test_unchanged_files_are_measured_where_that_is_asked_for(place: Place) -> N
     assert [cell.key.variant for cell in planned.cells if cell.same_files] == ["same"]
 
 
+def test_what_a_quick_run_cannot_decide_needs_another_one(place: Place) -> None:
+    run, _ = place.run(place.plan("new/slow.null", str(place.folder / "old"), setting="quick"))
+    (entry,) = run.comparisons
+    assert (entry.decision, entry.next_step) == (Decision.UNDECIDED, "run again without --quick")
+
+
 def test_a_baseline_that_shares_no_name_is_refused(place: Place, tmp_path: Path) -> None:
     models.null_model(tmp_path / "others", "nobody")
     with pytest.raises(ConfigError, match="no variant of the baseline"):

@@ -141,6 +141,8 @@ def _unsupported(cell: PlannedCell, variant: str) -> PlannedCell:
         ({"budgets": {"p95_ms": 33}}, []),
         ({"budgets": {"p50_ms": 33}, "setting": "quick"}, ["a quick run has two rounds"]),
         ({"budgets": {"size_mb": 3}, "setting": "quick"}, []),
+        ({"budgets": {"sustained_p95_ms": 40}}, ["sustained_p95_ms is not measured: --sustain 30m measures it."]),
+        ({"budgets": {"sustained_p95_ms": 40}, "sustain_s": 60}, []),
     ],
 )
 def test_a_dry_run_says_what_cannot_be_decided(

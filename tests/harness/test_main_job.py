@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 import edgerig
 from edgerig import metrics
+from harness.commands.run import stoppable
 from tests.harness.command import Workplace, rounds
 from tests.support import faces, models
 
@@ -127,6 +130,11 @@ def test_a_report_is_rendered_again_without_measuring(finished: Finished, named:
     assert report.read_bytes() == first
 
 
+def test_the_report_that_is_named_is_one_that_was_rendered(finished: Finished) -> None:
+    assert finished.workplace.run("report", "--format", "csv").stdout.endswith(f"{finished.folder.name}\n")
+    assert finished.workplace.run("report", "--format", "csv,html").stdout.endswith("report.html\n")
+
+
 @pytest.mark.parametrize("command", ["show", "report"])
 def test_a_run_need_not_be_named_says_the_usage(finished: Finished, command: str) -> None:
     assert "[RUN]" in finished.workplace.run(command, "--help").stdout.splitlines()[0]
@@ -138,6 +146,50 @@ def test_runs_variants_and_targets_are_listed(finished: Finished) -> None:
     assert next(row["target"] for row in bench.json("list", "targets")) == "here"
     names = {row["variant"] for row in bench.json("list", "variants", "--variants", "models")}
     assert names == {"good", "scripted"}
+
+
+def _another_version(folder: Path) -> None:
+    journal = folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"plan":{', '"plan":{"moon_phase":1,', 1))
+
+
+def _half_an_event(folder: Path) -> None:
+    with (folder / "journal.jsonl").open("a") as stream:
+        stream.write('{"event":"round"}\n')
+
+
+def _emptied_times(folder: Path) -> None:
+    next((folder / "frames").iterdir()).write_bytes(b"")
+
+
+def _times_that_are_gone(folder: Path) -> None:
+    shutil.rmtree(folder / "frames")
+
+
+def _scores_cut_off(folder: Path) -> None:
+    path = next((folder / "scores").iterdir())
+    path.write_text(path.read_text()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_another_version, "is not understood .moon_phase: Extra inputs"),
+        (_half_an_event, "is not understood .KeyError: 'cell'"),
+        (_emptied_times, r"frames/.*\.npy, which the journal names, cannot be read"),
+        (_times_that_are_gone, r"frames/.*\.npy, which the journal names, cannot be read: No such file"),
+        (_scores_cut_off, r"scores/.*\.csv, which the journal names, is damaged in line"),
+    ],
+)
+def test_a_damaged_run_is_said_to_be_one_by_all_that_read_it(
+    finished: Finished, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "runs" / "20260101-0000-bad")
+    damage(folder)
+    for words in (("show", folder), ("compare", finished.folder, folder)):
+        assert re.search(said, finished.workplace.run(*words, code=2).stderr)
+    (row,) = finished.workplace.json("list", "runs", "--out", tmp_path / "runs")
+    assert row["state"] == "finished" or row["state"].startswith("damaged: ")
 
 
 def test_python_sees_the_same(finished: Finished) -> None:
@@ -164,6 +216,14 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_a_report(bench: Workplace, n
     assert f"edgerig resume runs/{folder.name}" in said
     assert (folder / "report.html").exists()
     bench.wait_for_no_agents()
+
+
+def test_how_to_go_on_can_be_typed_although_its_folder_has_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt = KeyboardInterrupt()
+    interrupt.add_note("my runs/20260101")
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        raise interrupt
+    assert "edgerig resume 'my runs/20260101'" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_where_it_stood(bench: Workplace) -> None:
@@ -246,6 +306,12 @@ def test_a_name_with_markup_and_slashes_is_only_a_name(bench: Workplace) -> None
     assert "alert(1)" in page
     assert name in bench.run("show").stdout
     assert {path.name for path in bench.folder.iterdir()} == {"cache", "edgerig.toml", "faces", "models", "odd", "runs"}
+
+
+def test_a_name_is_only_a_name_before_anything_is_measured(bench: Workplace) -> None:
+    name = "odd\\[/bold] :x:"  # a tag behind what escapes the bracket, and the code of an emoji
+    models.null_model(bench.folder / "odd", "odd", keys={"name": name})
+    assert name in bench.run("run", "--variants", "odd", "--faces", "faces", "--target", "here", "--dry-run").stdout
 
 
 def test_a_device_that_is_lost_is_a_result_and_can_be_resumed(bench: Workplace) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edgerig.errors import RunError
+from edgerig.errors import HistoryUnusable, RunError
 from harness import config, state
 from harness.config import Store
 from harness.findings import chronicle, collect, promotions, retention
@@ -100,6 +100,22 @@ def test_the_history_is_where_the_configuration_says(lab: Lab) -> None:
     assert "<svg" in (lab.workplace.folder / "history.html").read_text()
 
 
+def test_a_name_of_no_night_is_not_taken_for_an_empty_history(lab: Lab) -> None:
+    said = lab.workplace.run("history", "--name", "nihgtly", code=2).stderr
+    assert "the history has no night of 'nihgtly'" in said
+    assert "Did you mean 'nightly'?" in said
+
+
+@pytest.mark.parametrize("asked", ["", '[store]\nhistory = "sqlite:///edgerig-history.sqlite?timeout=5"\n'])
+def test_the_history_is_in_its_folder_whatever_that_is_called(tmp_path: Path, asked: str) -> None:
+    odd = Workplace(tmp_path / "who? 100%20 #1 [é]")
+    odd.folder.mkdir()
+    (odd.folder / "edgerig.toml").write_text(asked)
+    assert odd.json("history") == []
+    assert (odd.folder / "edgerig-history.sqlite").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [odd.folder.name]
+
+
 def test_what_is_not_there_is_refused_with_the_nearest(lab: Lab) -> None:
     assert "Did you mean 'scripted'?" in lab.workplace.run("history", "script", code=2).stderr
     told = ("--until", "2999-01-01", "--reason", "why")
@@ -155,6 +171,41 @@ def test_a_night_that_is_resumed_elsewhere_says_what_judges_it(cut_short: Path, 
     said = workplace.run("resume", "latest", code=3).stderr
     assert "this exit code is not the night's: there is no edgerig.toml with [runs.nightly]" in said
     assert f"edgerig nightly nightly --judge runs/{cut_short.name}" in said
+
+
+def test_a_night_that_the_history_could_not_keep_is_kept_by_a_resume(
+    cut_short: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(CONFIG)
+    with Journal(cut_short) as book:
+        book.append("finished", at="2026-03-01T00:10:00+00:00")
+
+    def refused(*_: object) -> None:
+        raise HistoryUnusable("the database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", refused)
+        assert "is away" in workplace.run("resume", "latest", code=4).stderr
+    assert workplace.json("resume", "latest")["night"]["exit_code"] == 0
+    assert [entry["run"] for entry in workplace.json("history")[0]["values"]] == [cut_short.name]
+
+
+def test_a_night_is_not_removed_at_its_own_end(cut_short: Path, workplace: Workplace, lab: Lab) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(CONFIG + "keep_runs = 1\n")
+    later = another(lab, cut_short.parent, datetime(2999, 1, 1, tzinfo=UTC), 2)  # as if the clock had been set back
+    workplace.run("nightly", "nightly", "--judge", cut_short)
+    assert (cut_short / "journal.jsonl").exists()
+    assert (later / "journal.jsonl").exists()
+
+
+def test_a_run_of_another_name_is_no_night(cut_short: Path, workplace: Workplace) -> None:
+    (workplace.folder / "lab").mkdir()
+    (workplace.folder / "edgerig.toml").write_text(f"{CONFIG}\n[runs.weekly]\nvariants = ['models']\n")
+    said = workplace.run("nightly", "weekly", "--judge", "latest", code=2).stderr
+    assert f"{cut_short.name} is a run of 'nightly', and no night of 'weekly'" in said
+    assert workplace.json("history") == []
 
 
 # -- later nights, judged on days that are given
@@ -225,6 +276,7 @@ def test_old_runs_go_and_what_was_decided_by_stays(lab: Lab, tmp_path: Path, his
         ]
     )
     (folders[3] / "journal.jsonl").write_text("damaged\n")
+    folders[0].rename(runs / "2026-golden")  # it stays what was promoted
 
     def removable(**keys: int) -> list[str]:
         return [entry.folder.name for entry in retention.removable(runs, Store(**keys), history, now)]

@@ -68,6 +68,7 @@ def test_the_faster_one_is_chosen_and_pinned(bench: Workplace, monkeypatch: pyte
     choice = Path("choice.json")
     student, teacher = Path("models/student.null"), Path("models/teacher.null")
     assert choosing.verify(choice, [student]) == {student: "student.null"}
+    assert bench.json("pick", "--verify", choice, student) == [{"file": str(student), "is": "student.null"}]
     with pytest.raises(ModelError, match=r"models/teacher.null is none of the files that choice.json chooses"):
         choosing.verify(choice, [student, teacher])
     found = edgerig.pick("again/r", rank="size_mb")

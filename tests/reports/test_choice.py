@@ -129,6 +129,13 @@ def test_times_that_cannot_be_relied_upon_are_no_candidates(run: Run, trust: Tru
     assert chosen_variant(few.model_copy(update={"cells": (doubtful, few.cells[1])})) == FP32
 
 
+def test_where_all_times_are_too_few_the_next_step_is_the_cells_own(run: Run) -> None:
+    few = small(run, noisy(1.5, 0.003))
+    short = Verdict(trust=Trust.UNDER_SAMPLED, reason="4 rounds count", next_step="quiet the device")
+    cells = tuple(cell.model_copy(update={"verdict": short}) for cell in few.cells)
+    assert choice.choose(few.model_copy(update={"cells": cells}), "x86").next_step == "quiet the device"
+
+
 def test_what_is_not_shown_to_be_above_chance_is_left_out(run: Run) -> None:
     few = small(run, noisy(1.5, 0.003))
     chance = [rated(cell, 0.51) for cell in few.cells]

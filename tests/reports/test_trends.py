@@ -60,6 +60,10 @@ def test_jobs_do_not_share_a_trend() -> None:
     }
 
 
+def test_a_night_that_ends_while_the_history_is_read_is_not_in_it_yet() -> None:
+    assert one([row(1, 2.0), row(2, 3.0)], 1).values[-1].value == 2.0
+
+
 def test_times_of_emulators_are_left_out_and_their_accuracy_is_not() -> None:
     rows = [row(1, 1.0, emulated=True)]
     assert trends.trends(nights(1), rows, "p50_ms") == ([], 1)

@@ -91,6 +91,13 @@ def test_under_sampled_is_quick_or_below_a_floor() -> None:
     assert judged(rounds(5), p50(frames=319)).trust is Trust.UNDER_SAMPLED
 
 
+def test_a_cell_that_was_measured_to_its_end_is_not_sent_to_a_resume() -> None:
+    disturbed = [a_round(number, tainted="other processes had its processor") for number in range(3, 10)]
+    assert judged(rounds(3)).next_step == "resume the run"
+    found = judged([*rounds(3), *disturbed])
+    assert (found.trust, found.next_step.endswith("run it again")) == (Trust.UNDER_SAMPLED, True)
+
+
 def test_unwatched_is_where_nothing_tells_of_heat() -> None:
     blind = rounds(vitals=vitals(watched=False))
     assert judged(blind).trust is Trust.UNWATCHED
