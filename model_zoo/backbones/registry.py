@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,24 @@ def check(name: str, weights: str) -> None:
         raise ConfigError(f"{name} has no weights that a file could hold.", "Leave out 'weights'.")
     if not Path(weights).is_file():
         raise ConfigError(f"there is no file of weights {weights}.", f"Known words: {', '.join(WORDS)}.")
+
+
+@functools.cache
+def require_size(name: str, size: tuple[int, ...]) -> None:
+    """Raise ConfigError where a net cannot take pictures of so many rows and columns, or has no classifier to learn."""
+    backbone = named(name)
+    if backbone.source == "scikit-learn":
+        return
+    try:
+        net = _made(backbone, Input(size=size))
+        heads.name_of(net)
+        with torch.no_grad():
+            net.eval()(torch.zeros(1, 3, *size))
+    except Exception as error:  # whatever a net says of what it is fed
+        why = " ".join(str(error).split())[:200].rstrip(".")
+        raise ConfigError(
+            f"{name} cannot be used with pictures of {size[0]} x {size[1]}: {why}.", "Change 'size' or 'backbone'."
+        ) from error
 
 
 def require_net(name: str, step: str) -> None:

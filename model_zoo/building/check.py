@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,11 +38,14 @@ class Check:
             first = line[0]
             try:
                 registry.check(first.backbone, first.weights)
+                assert first.input is not None
+                registry.require_size(first.backbone, first.input.size)
                 self._check_names(recipe)
                 self._check_order(recipe)
                 for step in recipe.steps:
                     self._check(step, first.backbone)
                 possible.check(recipe, line)
+                _check_fitted(line)
             except ConfigError as error:
                 raise ConfigError(f"the recipe '{recipe.name}': {error.message}", error.hint) from error
 
@@ -86,3 +89,11 @@ class Check:
             raise ConfigError(
                 f"its teacher is '{name}', whose last step works on its exported files.", "Name the recipe before it."
             )
+
+
+def _check_fitted(line: Sequence[Recipe]) -> None:
+    from model_zoo.backbones import registry  # noqa: PLC0415
+
+    backbone = line[0].backbone
+    if registry.named(backbone).source == "scikit-learn" and not any(recipe.net_steps for recipe in line):
+        raise ConfigError(f"{backbone} answers nothing before it is fitted.", "Its step: 'fit'.")

@@ -294,6 +294,26 @@ def test_names_in_the_list_are_whole(
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.parametrize(
+    ("backbone", "size", "said"),
+    [
+        ("squeezenet", 8, "squeezenet cannot be used with pictures of 8 x 8: Given input size"),
+        ("timm:inception_v4", 96, "InceptionV4 has none of classifier, fc, head"),
+        ("svm", 16, "svm answers nothing before it is fitted"),
+    ],
+)
+def test_a_net_that_cannot_be_is_refused_before_anything_is_trained(
+    bench: Path, capsys: pytest.CaptureFixture[str], backbone: str, size: int, said: str
+) -> None:
+    text = f'backbone = "{backbone}"\n[input]\nsize = [{size}, {size}]\n'
+    (bench / "recipes" / "never.toml").write_text(text)
+    assert edgerig("zoo", "build", "tiny", "never", *OWN) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the recipe 'never': " in told
+    assert said in told
+    assert not (bench / "cache" / "zoo").exists()
+
+
 def test_a_step_that_cannot_be_is_refused_before_faces_are_drawn(
     bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
