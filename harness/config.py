@@ -75,7 +75,7 @@ class Store(Table):
     folder: str = "runs"
     history: str | None = Field(None, description="URL of a database; a file beside the folder of runs by default")
     keep_runs: Positive | None = Field(None, description="newest runs that are kept; all by default")
-    keep_days: Positive | None = Field(None, description="days for which a run is kept; for ever by default")
+    keep_days: Positive | None = Field(None, le=36_500, description="days for which a run is kept; for ever by default")
 
 
 class Config(Table):

@@ -71,7 +71,7 @@ def _row(target: Target) -> dict[str, Any]:
 @click.option("--runs", "of_runs", is_flag=True, help="Show the runs here that [store] need not keep.")
 @click.option("--zoo", "of_zoo", is_flag=True, help="Show what `edgerig zoo` keeps here, with its size.")
 @click.option(
-    "--unused", type=click.IntRange(0), metavar="DAYS", help="With --zoo: only what was not used for so long."
+    "--unused", type=click.IntRange(0, 36_500), metavar="DAYS", help="With --zoo: only what was not used for so long."
 )
 @click.option("--yes", is_flag=True, help="With --runs or --zoo: remove it.")
 @common.out_option

@@ -100,12 +100,14 @@ def _requirement(word: str) -> tuple[str | None, str, float]:
         raise ConfigError(
             f"'{word}' is no requirement.", "Write e.g. --require 'p95_ms<=33.3', 'auc>=.9' or 'pi4:peak_mb<=300'."
         )
-    name = match["name"]
+    name, target = match["name"], match["target"]
     _check_limits({name: number}, "--require", ())
+    if target in BUDGETS:
+        raise ConfigError(f"'{word}': {target} is a budget, and no target.", "Each budget has a --require of its own.")
     sign = "<=" if BUDGETS[name].at_most else ">="
     if match["sign"] != sign:
         raise ConfigError(f"'{word}' limits {name} from the wrong side.", f"Write '{name}{sign}{match['limit']}'.")
-    return match["target"], name, number
+    return target, name, number
 
 
 def _number(text: str) -> float | None:

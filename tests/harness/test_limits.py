@@ -63,6 +63,7 @@ def test_a_requirement_outranks_what_a_run_says_of_one_target() -> None:
         ("p95_ms<=fast", "is no requirement", "Write e.g."),
         ("p95_ms>=3", "from the wrong side", "Write 'p95_ms<=3'."),
         ("auc<=.9", "from the wrong side", "Write 'auc>=.9'."),
+        ("p95_ms:auc>=.9", "p95_ms is a budget, and no target", "Each budget has a --require"),
         ("p95_ms<=nan", "must be a number", ""),
     ],
 )
