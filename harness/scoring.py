@@ -24,6 +24,7 @@ from reports.records import Accuracy, Outcome
 if TYPE_CHECKING:
     from harness.measuring.measure import Measuring
 
+COLUMNS = ("path", "label", "category", "group", "score")  # of a file of scores
 _DECODING = threading.Lock()  # two devices that want the same pixels would write the same file
 
 
@@ -116,7 +117,7 @@ def scores_csv(faces: Sequence[Face], scores: Sequence[float]) -> bytes:
     """Return per-image scores as CSV: path, label, category, group, score with all its digits."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "category", "group", "score"))
+    writer.writerow(COLUMNS)
     for face, score in zip(faces, scores, strict=True):
         writer.writerow((face.path, face.label, face.category, face.group, repr(float(score))))
     return text.getvalue().encode()

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgerig.errors import RunError
+from harness.scoring import COLUMNS
 from reports.collate import Scores
 from reports.records import Accuracy
 
-COLUMNS = {"path", "label", "category", "group", "score"}
 Rows = list[dict[str, str]]  # of a file of scores, a face each
 
 
@@ -37,7 +37,7 @@ def read(folder: Path, accuracy: Accuracy) -> Rows:
 def _whole(row: Mapping[str, str | None]) -> bool:
     """Whether a row has all columns, and a number for a score."""
     try:
-        return row.keys() == COLUMNS and None not in row.values() and float(row["score"] or "") is not None
+        return row.keys() == set(COLUMNS) and None not in row.values() and float(row["score"] or "") is not None
     except ValueError:
         return False
 
